@@ -1,0 +1,168 @@
+"""What the starter models promise to draw: objects, styles, background colours and layouts.
+
+The lists are the one source for the world's scenes, the judge's classes and `assets/starter/vocabulary.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# name -> the slug that the three SVG sets share; its code point is looked up in emojibase-data.
+OBJECTS: dict[str, str] = {
+    # fruit and vegetables
+    "apple": "red-apple", "banana": "banana", "grapes": "grapes", "watermelon": "watermelon", "lemon": "lemon",
+    "pineapple": "pineapple", "strawberry": "strawberry", "cherries": "cherries", "pear": "pear",
+    "avocado": "avocado", "carrot": "carrot", "corn": "ear-of-corn", "eggplant": "eggplant", "tomato": "tomato",
+    "broccoli": "broccoli", "mushroom": "mushroom",
+    # food and drink
+    "pizza": "pizza", "burger": "hamburger", "fries": "french-fries", "taco": "taco", "croissant": "croissant",
+    "pretzel": "pretzel", "cheese": "cheese-wedge", "donut": "doughnut", "cookie": "cookie",
+    "cake": "birthday-cake", "cupcake": "cupcake", "lollipop": "lollipop", "ice cream": "soft-ice-cream",
+    "popcorn": "popcorn", "coffee": "hot-beverage", "teapot": "teapot", "cocktail": "cocktail-glass",
+    "beer": "beer-mug",
+    # animals
+    "dog": "dog-face", "cat": "cat-face", "fox": "fox", "lion": "lion", "tiger": "tiger-face",
+    "unicorn": "unicorn", "cow": "cow-face", "pig": "pig-face", "sheep": "ewe", "mouse": "mouse-face",
+    "rabbit": "rabbit-face", "panda": "panda", "koala": "koala", "monkey": "monkey-face", "frog": "frog",
+    "chicken": "chicken", "penguin": "penguin", "owl": "owl", "flamingo": "flamingo", "parrot": "parrot",
+    "turtle": "turtle", "snake": "snake", "dolphin": "dolphin", "whale": "spouting-whale",
+    "fish": "tropical-fish", "octopus": "octopus", "crab": "crab", "snail": "snail", "butterfly": "butterfly",
+    "bee": "honeybee", "ladybug": "lady-beetle", "elephant": "elephant", "giraffe": "giraffe",
+    "dinosaur": "t-rex",
+    # plants and sky
+    "rose": "rose", "sunflower": "sunflower", "tulip": "tulip", "cactus": "cactus", "palm tree": "palm-tree",
+    "pine tree": "evergreen-tree", "clover": "four-leaf-clover", "maple leaf": "maple-leaf", "sun": "sun",
+    "moon": "crescent-moon", "star": "star", "cloud": "cloud", "rainbow": "rainbow", "fire": "fire",
+    # vehicles
+    "car": "automobile", "bus": "bus", "taxi": "taxi", "fire truck": "fire-engine", "tractor": "tractor",
+    "bicycle": "bicycle", "scooter": "motor-scooter", "train": "locomotive", "sailboat": "sailboat",
+    "airplane": "airplane", "helicopter": "helicopter", "rocket": "rocket", "ufo": "flying-saucer",
+    # buildings
+    "house": "house", "castle": "castle", "tent": "tent",
+    # things
+    "clock": "alarm-clock", "balloon": "balloon", "gift": "wrapped-gift", "trophy": "trophy",
+    "soccer ball": "soccer-ball", "basketball": "basketball", "guitar": "guitar", "trumpet": "trumpet",
+    "drum": "drum", "teddy bear": "teddy-bear", "key": "key", "lock": "locked", "hammer": "hammer",
+    "scissors": "scissors", "pencil": "pencil", "magnet": "magnet", "light bulb": "light-bulb",
+    "candle": "candle", "camera": "camera", "television": "television", "laptop": "laptop",
+    "envelope": "envelope", "crown": "crown", "top hat": "top-hat", "shirt": "t-shirt",
+    "shoe": "running-shoe", "glasses": "glasses", "backpack": "backpack", "diamond": "gem-stone",
+    "bell": "bell", "anchor": "anchor", "heart": "red-heart", "snowman": "snowman", "pumpkin": "jack-o-lantern",
+    "robot": "robot", "ghost": "ghost", "dice": "game-die",
+}  # fmt: skip
+
+# Words whose plural is not name + "s"; words that are plural or uncountable are phrased without an article.
+PLURALS: dict[str, str] = {
+    "strawberry": "strawberries", "cherries": "cherries", "grapes": "grapes", "fries": "fries", "sheep": "sheep",
+    "mouse": "mice", "fish": "fish", "butterfly": "butterflies", "ladybug": "ladybugs", "maple leaf": "maple leaves",
+    "bus": "buses", "octopus": "octopuses", "cactus": "cacti", "scissors": "scissors", "glasses": "glasses",
+    "dice": "dice", "tomato": "tomatoes", "pretzel": "pretzels", "fox": "foxes", "broccoli": "broccoli",
+    "corn": "corn", "popcorn": "popcorn", "coffee": "coffees", "cheese": "cheeses", "box": "boxes",
+}  # fmt: skip
+NO_ARTICLE = frozenset({
+    "cherries", "grapes", "fries", "scissors", "glasses", "corn", "broccoli", "popcorn", "cheese", "coffee", "dice",
+    "fire",
+})  # fmt: skip
+UNCOUNTED = frozenset({"sun", "rainbow", "popcorn", "corn", "broccoli", "grapes", "cherries", "fries", "fire"})
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "donut": ("doughnut",), "burger": ("hamburger",), "fries": ("french fries",), "ufo": ("flying saucer",),
+    "fire truck": ("fire engine",), "airplane": ("plane", "aeroplane"), "bicycle": ("bike",), "gift": ("present",),
+    "television": ("tv",), "soccer ball": ("football",), "diamond": ("gem",), "rabbit": ("bunny",),
+    "dog": ("puppy",), "cat": ("kitten",), "car": ("automobile",), "shirt": ("t-shirt",), "shoe": ("sneaker",),
+    "clock": ("alarm clock",), "pumpkin": ("jack-o-lantern",), "coffee": ("cup of coffee",), "lock": ("padlock",),
+    "dinosaur": ("t-rex",), "teddy bear": ("teddy",), "pine tree": ("fir tree",), "light bulb": ("bulb",),
+    "moon": ("crescent moon",), "bee": ("honeybee",), "ladybug": ("ladybird",), "corn": ("ear of corn",),
+    "cake": ("birthday cake",), "fire": ("flame",), "eggplant": ("aubergine",), "beer": ("mug of beer",),
+    "dice": ("a die",), "glasses": ("eyeglasses",), "sailboat": ("boat",), "train": ("locomotive",),
+}  # fmt: skip
+
+# sRGB; well apart from one another (the nearest pair is checked by a test).
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (216, 40, 40), "orange": (248, 140, 30), "yellow": (252, 220, 60), "green": (60, 170, 75),
+    "teal": (30, 160, 160), "blue": (50, 100, 225), "purple": (130, 70, 190), "pink": (250, 150, 195),
+    "brown": (130, 82, 45), "grey": (150, 152, 156), "black": (24, 24, 28), "white": (250, 250, 250),
+}  # fmt: skip
+
+STYLES: tuple[str, ...] = ("3d", "flat", "cartoon", "sticker")
+STYLE_WORDS: dict[str, tuple[str, ...]] = {
+    "3d": ("3d", "3d render", "glossy 3d", "3d rendered"),
+    "flat": ("flat", "flat design", "flat vector", "minimal flat"),
+    "cartoon": ("cartoon", "cartoon drawing", "drawn cartoon", "comic"),
+    "sticker": ("sticker", "die-cut sticker", "sticker art", "vinyl sticker"),
+}
+LAYOUTS: tuple[str, ...] = ("single", "left_right", "above_below", "large_small", "count")
+
+PROMPT_EXAMPLES: tuple[str, ...] = (
+    "a red apple on a blue background", "3d rocket on a purple background", "a sticker of a fox, orange background",
+    "flat design pineapple on a teal background", "a cartoon dinosaur on a yellow background",
+    "a cat to the left of a dog on a green background", "a 3d donut on a pink background",
+    "three stars on a black background", "a large castle and a small tree on a blue background",
+    "a sticker of an owl on a grey background", "a sun above a house on a teal background",
+    "a glossy 3d teapot on an orange background", "two strawberries on a white background, flat",
+    "cartoon penguin on a blue background", "a flat vector guitar on a brown background",
+    "a 3d robot on a yellow background", "a butterfly sticker on a purple background",
+    "a bee above a sunflower on a blue background", "a crown on a red background, 3d render",
+    "a cartoon octopus on a teal background", "a small mouse next to a big cheese on a yellow background",
+    "a flat rainbow on a white background", "two balloons on a pink background", "a snowman on a black background, 3d",
+)  # fmt: skip
+
+LIMITS = (
+    "The starter models draw one or two of {objects} everyday objects in {styles} styles on {colours} plain background "
+    "colours; for people, scenes and anything else choose a real model."
+)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The settings that the shipped pack was measured with."""
+
+    steps: int = 16
+    guidance: float = 3.0
+    sampler: str = "dpmpp_2m"
+
+
+def article(name: str) -> str:
+    """`an owl`, `a cat`, `grapes`: the name with the article that English wants."""
+    if name in NO_ARTICLE or name.startswith("a "):
+        return name
+    first = name.split()[0]
+    vowel = first[0] in "aeio" or first in ("umbrella",)
+    return f"{'an' if vowel else 'a'} {name}"
+
+
+def plural(name: str) -> str:
+    """`owl` -> `owls`."""
+    return PLURALS.get(name, name + "s")
+
+
+def colour_names() -> tuple[str, ...]:
+    return tuple(COLOURS)
+
+
+def object_names() -> tuple[str, ...]:
+    return tuple(OBJECTS)
+
+
+def as_json(native_size: int, layouts: tuple[str, ...] = LAYOUTS, defaults: Defaults | None = None) -> dict[str, Any]:
+    """The published vocabulary: what the studio shows as suggestions while the starter family is chosen."""
+    d = defaults or Defaults()
+    return {
+        "objects": list(OBJECTS),
+        "styles": list(STYLES),
+        "style_words": {k: list(v) for k, v in STYLE_WORDS.items()},
+        "colours": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in COLOURS.items()},
+        "layouts": list(layouts),
+        "native_size": native_size,
+        "default": {"steps": d.steps, "guidance": d.guidance, "sampler": d.sampler},
+        "prompt_examples": list(PROMPT_EXAMPLES),
+        "limits": LIMITS.format(objects=len(OBJECTS), styles=len(STYLES), colours=len(COLOURS)),
+    }
+
+
+def write(path: Path, native_size: int, **kwargs: Any) -> None:
+    """Write `vocabulary.json`."""
+    path.write_text(json.dumps(as_json(native_size, **kwargs), indent=1) + "\n", encoding="utf-8")
