@@ -1,0 +1,57 @@
+# make run: the studio. make test, make lint: the checks. make bench: measurements. make starter: train the starter models. make lock.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-deps
+ARGS ?=
+
+.PHONY: run test lint bench starter lock
+
+run: $(VENV)/.run
+	$(PY) app.py
+
+test: $(VENV)/.dev $(VENV)/.browser
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(PY) -m ruff check .
+	$(VENV)/bin/lint-imports
+	$(PY) -m pyright
+
+# ARGS=--quick for a short run that leaves docs/performance.md alone.
+bench: $(VENV)/.dev
+	$(PY) -m benchmarks $(ARGS)
+
+# Runs every step that is not done yet; ARGS="--preset gpu" on a machine with a CUDA device.
+starter: $(VENV)/.dev
+	$(PY) -m studio.starter $(ARGS)
+
+# Resolve the ranges again, for Linux, macOS and Windows at once.
+lock: $(VENV)/.run
+	$(PY) -m pip install --disable-pip-version-check -q uv
+	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-emit-package opencv-python \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-emit-package opencv-python \
+		--custom-compile-command "make lock" --extra dev --extra starter -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+# Stamps: nothing is installed twice until a lock changes. The locks are complete, so pip resolves nothing (--no-deps).
+$(VENV)/.run: requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Install it, or name it: make run PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(PIP) -r requirements-dev.lock
+	@touch $@
+
+# A browser for the page's tests: one that is here, else Debian's or Ubuntu's Chromium, else Playwright's own.
+$(VENV)/.browser: $(VENV)/.dev
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+		sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; \
+	else $(PY) -m playwright install chromium; fi
+	@touch $@
