@@ -1,0 +1,10 @@
+"""Everything the studio can do, in the order of tabs, routes and commands."""
+
+from __future__ import annotations
+
+from studio.capabilities.text_to_image import TextToImage
+from studio.capability import Capability
+
+ALL: tuple[Capability, ...] = (TextToImage(),)
+
+BY_NAME: dict[str, Capability] = {capability.name: capability for capability in ALL}

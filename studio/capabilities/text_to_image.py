@@ -1,0 +1,98 @@
+"""Text to image: a sentence becomes pictures."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from studio.capability import Capability, Context, Output, Request, StudioError
+from studio.families import Catalog, Family
+from studio.sampling import check_sampler
+
+MAX_WORK = 3.0e9
+"""Pictures x steps x pixels of one request: 16 pictures of 1024 x 1024 in 150 steps are 2.5e9."""
+
+SEEDS = 2**32
+
+
+class TextToImageRequest(Request):
+    """What to draw and how. Everything but the prompt may be left out; the model's own defaults fill it."""
+
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)] = Field(
+        description="What to draw. (word:1.2) stresses, [word] softens, {a|b} picks one, __name__ picks from a wildcard file."
+    )
+    negative_prompt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = Field(
+        "", description="What to keep out of the picture."
+    )
+    model: str = Field("", max_length=64, description="Model id; empty is the studio's default.")
+    width: int | None = Field(None, ge=64, le=4096, description="Width in pixels; empty is the model's own size.")
+    height: int | None = Field(None, ge=64, le=4096, description="Height in pixels; empty is the model's own size.")
+    steps: int | None = Field(None, ge=1, le=150, description="Denoising steps; empty is the model's default.")
+    guidance_scale: float | None = Field(
+        None, ge=0, le=30, description="How strictly to follow the prompt; empty is the model's default."
+    )
+    sampler: str = Field("", max_length=64, description="Sampler id; empty is the model's default.")
+    seed: int | None = Field(None, ge=0, lt=SEEDS, description="Picture i uses seed + i; empty picks one at random.")
+    count: int = Field(1, ge=1, le=16, description="Number of pictures.")
+    batch_size: int = Field(1, ge=1, le=16, description="Pictures made at the same time; more needs more memory.")
+    styles: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
+        (), max_length=16, description="Names of the saved styles already merged into the prompts, kept as a record."
+    )
+
+
+def check_size(family: Family, width: int, height: int) -> None:
+    """Raise `StudioError` naming the nearest valid side when ``family`` cannot draw ``width`` x ``height``."""
+    for name, value in (("width", width), ("height", height)):
+        nearest = round(value / family.size_multiple) * family.size_multiple
+        low = -(-family.min_size // family.size_multiple) * family.size_multiple
+        high = family.max_size // family.size_multiple * family.size_multiple
+        nearest = min(max(nearest, low), high)
+        if value != nearest:
+            raise StudioError(
+                f"{family.name} draws a {name} from {low} to {high} in steps of {family.size_multiple}; "
+                f"use {nearest} instead of {value}.",
+                field=name,
+            )
+
+
+class TextToImage(Capability):
+    """See `TextToImageRequest`."""
+
+    name = "text-to-image"
+    title = "Text to image"
+    summary = "Draw pictures from a sentence."
+    request = TextToImageRequest
+
+    def prepare(self, request: TextToImageRequest, catalog: Catalog) -> TextToImageRequest:
+        family = catalog.get(request.model)
+        filled = request.model_copy(
+            update={
+                "model": family.id,
+                "width": request.width if request.width is not None else family.native_size,
+                "height": request.height if request.height is not None else family.native_size,
+                "steps": request.steps if request.steps is not None else family.steps,
+                "guidance_scale": request.guidance_scale if request.guidance_scale is not None else family.guidance,
+                "sampler": request.sampler or family.sampler,
+                "seed": request.seed if request.seed is not None else secrets.randbelow(SEEDS),
+                "batch_size": min(request.batch_size, request.count),
+            }
+        )
+        check_size(family, filled.width, filled.height)
+        check_sampler(filled.sampler, filled.steps, family)
+        if self.work(filled) > MAX_WORK:
+            raise StudioError(
+                "This asks for too much at once; use fewer pictures, fewer steps or a smaller size.",
+                field="count",
+            )
+        catalog.require(family.id)
+        return filled
+
+    def work(self, request: TextToImageRequest) -> float:
+        """Pictures x steps x pixels of a prepared request."""
+        return float(request.count * (request.steps or 1) * (request.width or 1) * (request.height or 1))
+
+    def run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
+        raise NotImplementedError
