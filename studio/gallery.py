@@ -1,0 +1,405 @@
+"""Every picture that was made: files on disk, rows in the database, one transaction per picture.
+
+Order of an `add`: temporary file, fsync, rename, fsync of the folder, then the rows. A crash leaves the state before or
+after; what it can leave behind is a file that no row names, which the next start moves to ``data_dir/unlisted``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, delete, func, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from studio.capability import StudioError
+from studio.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, now
+
+if TYPE_CHECKING:
+    from studio.settings import Settings
+    from studio.trust import Released
+
+THUMBNAIL_SIDE = 256
+KEEP_DELETED = timedelta(days=30)
+"""How long an undo stays possible."""
+_ID = re.compile(r"[0-9a-f]{32}")
+_WILDCARD = re.compile(r"[\w-]{1,80}")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One picture of one owner. ``missing`` says that its file is gone from the disk; the row tells what it was."""
+
+    id: str
+    owner: str
+    job_id: str
+    index: int
+    capability: str
+    family: str
+    seed: int
+    prompt: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    parameters: dict[str, Any]
+    notes: tuple[str, ...]
+    starred: bool
+    created_at: datetime
+    deleted_at: datetime | None
+    missing: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """``next`` is what ``before`` takes for the following page, None on the last one; ``total`` counts all pages."""
+
+    assets: tuple[Asset, ...]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    parents: tuple[Asset, ...]
+    children: tuple[Asset, ...]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Text that is added to a prompt; ``{prompt}`` in it is replaced by the prompt."""
+
+    name: str
+    prompt: str
+    negative: str
+
+
+class Gallery:
+    """Pictures, lineage, prompt styles and wildcards. Every method sees only the rows of the user it is given."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
+        self._pictures = settings.data_dir / "pictures"
+        self._thumbnails = settings.data_dir / "thumbnails"
+        self._unlisted = settings.data_dir / "unlisted"
+
+    # -- pictures ------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        released: Released,
+        *,
+        owner: str,
+        job_id: str,
+        index: int,
+        capability: str,
+        family: str,
+        seed: int,
+        parameters: dict[str, Any],
+        parents: Iterable[str] = (),
+        notes: Iterable[str] = (),
+    ) -> Asset:
+        """Keep picture ``index`` of a job: all of it or nothing. A second call for the same picture returns the first.
+
+        Raises `StudioError` 507 when the disk is full, `TypeError` for anything that `studio.trust` has not released.
+        """
+        from studio.trust import Released
+
+        if not isinstance(released, Released):
+            raise TypeError("gallery.add takes only what trust.release returned")
+        row = AssetRow(
+            id=secrets.token_hex(16),
+            owner=owner,
+            job_id=job_id,
+            index=index,
+            capability=capability,
+            family=family,
+            seed=seed,
+            prompt=str(parameters.get("prompt", "")),
+            width=released.width,
+            height=released.height,
+            bytes=len(released.png),
+            sha256=released.sha256,
+            parameters=parameters,
+            notes=list(notes),
+            starred=False,
+            created_at=now(),
+        )
+        path = self._picture(row.id)
+        try:
+            _write_durably(path, released.png)
+            with self._database.write() as session:
+                session.add(row)
+                session.flush()
+                known = select(AssetRow.id).where(AssetRow.id.in_(list(parents)), AssetRow.owner == owner)
+                for parent_id in session.scalars(known).all():
+                    session.add(LineageRow(parent_id=parent_id, child_id=row.id, owner=owner))
+        except BaseException as error:
+            path.unlink(missing_ok=True)
+            if isinstance(error, IntegrityError) and (kept := self.of_job(job_id).get(index)):
+                return kept
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StudioError(
+                    f"The disk of {self._pictures} is full: free some space, then run this again.", status=507
+                ) from error
+            raise
+        with contextlib.suppress(OSError):  # a thumbnail can be made again when it is asked for
+            self._make_thumbnail(row.id, released.png)
+        return self._asset(row)
+
+    def get(self, id: str, *, user: str) -> Asset:
+        """Also finds deleted pictures, which can be restored. Raises `StudioError` 404, the same for other owners'."""
+        with self._database.read() as session:
+            row = session.get(AssetRow, id) if _ID.fullmatch(id) else None
+        if row is None or row.owner != user:
+            raise StudioError("There is no such picture: it may have been deleted for good.", status=404)
+        return self._asset(row)
+
+    def of_job(self, job_id: str) -> dict[int, Asset]:
+        """Pictures of a job by index, deleted ones too: what a second attempt need not keep again."""
+        with self._database.read() as session:
+            rows = session.scalars(select(AssetRow).where(AssetRow.job_id == job_id).order_by(AssetRow.index)).all()
+        return {row.index: self._asset(row) for row in rows}
+
+    def page(
+        self,
+        *,
+        user: str,
+        limit: int = 60,
+        before: str | None = None,
+        capability: str | None = None,
+        family: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        starred: bool | None = None,
+        text: str = "",
+        deleted: bool = False,
+    ) -> Page:
+        """Newest first. ``before`` is the ``next`` of the page before, ``text`` must occur in the prompt."""
+        where = [AssetRow.owner == user, AssetRow.deleted_at.is_not(None) if deleted else AssetRow.deleted_at.is_(None)]
+        if capability:
+            where.append(AssetRow.capability == capability)
+        if family:
+            where.append(AssetRow.family == family)
+        if since:
+            where.append(AssetRow.created_at >= since)
+        if until:
+            where.append(AssetRow.created_at < until)
+        if starred is not None:
+            where.append(AssetRow.starred.is_(starred))
+        if text.strip():
+            where.append(AssetRow.prompt.icontains(text.strip(), autoescape=True))
+        limit = max(1, min(limit, 500))
+        newest_first: Select[AssetRow] = (
+            select(AssetRow).where(*where).order_by(AssetRow.created_at.desc(), AssetRow.id.desc()).limit(limit + 1)
+        )
+        if before:
+            newest_first = newest_first.where(tuple_(AssetRow.created_at, AssetRow.id) < _from_cursor(before))
+        with self._database.read() as session:
+            rows = session.scalars(newest_first).all()
+            total = session.scalar(select(func.count()).select_from(AssetRow).where(*where)) or 0
+        shown = rows[:limit]
+        following = f"{shown[-1].created_at.isoformat()}~{shown[-1].id}" if len(rows) > limit else None
+        return Page(tuple(map(self._asset, shown)), following, total)
+
+    def star(self, id: str, on: bool, *, user: str) -> Asset:
+        self.get(id, user=user)
+        with self._database.write() as session:
+            session.execute(update(AssetRow).where(AssetRow.id == id, AssetRow.owner == user).values(starred=on))
+        return self.get(id, user=user)
+
+    def delete(self, ids: Sequence[str], *, user: str) -> int:
+        """Hide pictures; `restore` brings them back for 30 days. Returns how many; passes over other owners' ids."""
+        return self._mark(ids, user, AssetRow.deleted_at.is_(None), now())
+
+    def restore(self, ids: Sequence[str], *, user: str) -> int:
+        return self._mark(ids, user, AssetRow.deleted_at.is_not(None), None)
+
+    def file(self, id: str, *, user: str) -> Path:
+        """The PNG as it was released. Raises `StudioError` 404 for an unknown picture, 410 when its file is gone."""
+        self.get(id, user=user)
+        path = self._picture(id)
+        if not path.is_file():
+            raise StudioError(
+                "The file of this picture is missing from the data folder: "
+                "restore it from a backup, or delete the picture.",
+                status=410,
+            )
+        return path
+
+    def thumbnail(self, id: str, *, user: str) -> Path:
+        """WebP of at most 256 px a side, made again from the picture when it is missing. Raises as `file` does."""
+        self.get(id, user=user)
+        path = self._thumbnail(id)
+        if not path.is_file():
+            self._make_thumbnail(id, self.file(id, user=user).read_bytes())
+        return path
+
+    def lineage(self, id: str, *, user: str) -> Lineage:
+        self.get(id, user=user)
+        mine = select(AssetRow).where(AssetRow.owner == user, AssetRow.deleted_at.is_(None))
+        mine = mine.order_by(AssetRow.created_at, AssetRow.id)
+        parents = mine.join(LineageRow, LineageRow.parent_id == AssetRow.id).where(LineageRow.child_id == id)
+        children = mine.join(LineageRow, LineageRow.child_id == AssetRow.id).where(LineageRow.parent_id == id)
+        with self._database.read() as session:
+            found = [tuple(map(self._asset, session.scalars(query).all())) for query in (parents, children)]
+        return Lineage(*found)
+
+    def discard(self, job_id: str) -> None:
+        """Remove for good what a cancelled job had already made, except what its owner has starred meanwhile."""
+        self._remove(select(AssetRow.id).where(AssetRow.job_id == job_id, AssetRow.starred.is_(False)))
+
+    def tidy(self) -> None:
+        """At start, before any worker: purge what was deleted 30 days ago and put away what a crash left behind."""
+        self._remove(select(AssetRow.id).where(AssetRow.deleted_at < now() - KEEP_DELETED))
+        for folder in (self._pictures, self._thumbnails):
+            for stray in folder.glob("*/*.tmp"):
+                stray.unlink(missing_ok=True)
+        with self._database.read() as session:
+            known = set(session.scalars(select(AssetRow.id)))
+        for path in self._pictures.glob("*/*.png"):
+            if path.stem not in known:  # moved, not deleted: the database may be an older backup
+                self._unlisted.mkdir(parents=True, exist_ok=True)
+                os.replace(path, self._unlisted / path.name)
+
+    # -- prompt styles and wildcards -----------------------------------------------------------------------------
+
+    def list_styles(self, user: str) -> list[Style]:
+        with self._database.read() as session:
+            rows = session.scalars(select(StyleRow).where(StyleRow.owner == user).order_by(StyleRow.name)).all()
+        return [Style(row.name, row.prompt, row.negative) for row in rows]
+
+    def save_style(self, user: str, name: str, prompt: str, negative: str = "") -> Style:
+        """Create or replace. Raises `StudioError` for an empty or too long name or text."""
+        name = name.strip()
+        if not 0 < len(name) <= 80:
+            raise StudioError("A style needs a name of 1 to 80 characters.", field="name")
+        if not (prompt.strip() or negative.strip()):
+            raise StudioError("A style needs some text: fill in its prompt or its negative prompt.", field="prompt")
+        if len(prompt) > 10_000 or len(negative) > 10_000:
+            raise StudioError("The text of a style may have at most 10,000 characters.", field="prompt")
+        with self._database.write() as session:
+            session.merge(StyleRow(owner=user, name=name, prompt=prompt.strip(), negative=negative.strip()))
+        return Style(name, prompt.strip(), negative.strip())
+
+    def delete_style(self, user: str, name: str) -> None:
+        with self._database.write() as session:
+            session.execute(delete(StyleRow).where(StyleRow.owner == user, StyleRow.name == name))
+
+    def list_wildcards(self, user: str) -> list[str]:
+        with self._database.read() as session:
+            names = select(WildcardRow.name).where(WildcardRow.owner == user).order_by(WildcardRow.name)
+            return list(session.scalars(names).all())
+
+    def save_wildcard(self, user: str, name: str, text: str) -> None:
+        """Keep the list behind ``__name__``, one choice a line; blank lines and ``#`` comments are passed over."""
+        if not _WILDCARD.fullmatch(name):
+            raise StudioError(
+                "A wildcard's name may hold letters, digits, _ and - only (1 to 80 of them).", field="name"
+            )
+        if len(text) > 1_000_000:
+            raise StudioError("A wildcard list may have at most 1,000,000 characters: split it in two.", field="text")
+        if not _choices(text):
+            raise StudioError("A wildcard list needs at least one line that is not blank or a comment.", field="text")
+        with self._database.write() as session:
+            session.merge(WildcardRow(owner=user, name=name, text=text))
+
+    def read_wildcard(self, user: str, name: str) -> list[str]:
+        """The choices behind ``__name__``; empty when the user has no such list."""
+        with self._database.read() as session:
+            row = session.get(WildcardRow, (user, name))
+        return _choices(row.text) if row else []
+
+    def delete_wildcard(self, user: str, name: str) -> None:
+        with self._database.write() as session:
+            session.execute(delete(WildcardRow).where(WildcardRow.owner == user, WildcardRow.name == name))
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _asset(self, row: AssetRow) -> Asset:
+        values = {name: getattr(row, name) for name in Asset.__dataclass_fields__ if name not in ("notes", "missing")}
+        return Asset(**values, notes=tuple(row.notes), missing=not self._picture(row.id).is_file())
+
+    def _picture(self, id: str) -> Path:
+        return self._pictures / id[:2] / f"{id}.png"
+
+    def _thumbnail(self, id: str) -> Path:
+        return self._thumbnails / id[:2] / f"{id}.webp"
+
+    def _make_thumbnail(self, id: str, png: bytes) -> None:
+        from PIL import Image
+
+        with Image.open(BytesIO(png)) as image:
+            small = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        buffer = BytesIO()
+        small.save(buffer, "WEBP", quality=82)
+        _write_durably(self._thumbnail(id), buffer.getvalue(), durable=False)
+
+    def _mark(self, ids: Sequence[str], user: str, state: Any, deleted_at: datetime | None) -> int:
+        changed = 0
+        with self._database.write() as session:
+            for start in range(0, len(ids), 500):  # SQLite allows a limited number of parameters
+                mine = AssetRow.id.in_(ids[start : start + 500]), AssetRow.owner == user, state
+                chosen = list(session.scalars(select(AssetRow.id).where(*mine)))
+                session.execute(update(AssetRow).where(AssetRow.id.in_(chosen)).values(deleted_at=deleted_at))
+                changed += len(chosen)
+        return changed
+
+    def _remove(self, query: Select[str]) -> None:
+        # Files first: after a crash in between the rows still say what is to be removed.
+        with self._database.read() as session:
+            ids = list(session.scalars(query))
+        for id in ids:
+            self._picture(id).unlink(missing_ok=True)
+            self._thumbnail(id).unlink(missing_ok=True)
+        with self._database.write() as session:
+            for start in range(0, len(ids), 500):
+                session.execute(delete(AssetRow).where(AssetRow.id.in_(ids[start : start + 500])))
+
+
+def _choices(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _from_cursor(cursor: str) -> tuple[datetime, str]:
+    moment, _, id = cursor.partition("~")
+    try:
+        created_at = datetime.fromisoformat(moment)
+    except ValueError:
+        created_at = None
+    if created_at is None or created_at.tzinfo is None or not _ID.fullmatch(id):
+        raise StudioError("This page marker is not valid: start again from the first page.", field="before")
+    return created_at, id
+
+
+def _write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write ``path`` so that it is whole or absent, whatever happens; ``durable`` also survives a loss of power."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if durable and os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
