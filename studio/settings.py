@@ -17,24 +17,32 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STUDIO_", frozen=True, extra="ignore")
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
-    allowed_hosts: str = Field("", description="Extra Host names to accept, comma separated, e.g. studio.example.org.")
-    data_dir: Path = Field(ROOT / "data", description="Database, pictures, downloaded models.")
-    starter_dir: Path = Field(ROOT / "assets" / "starter", description="The starter models.")
-    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in data_dir.")
-    default_family: str = Field("starter", description="The model used when a request names none.")
-    device: Literal["auto", "cuda", "mps", "xpu", "cpu"] = Field("auto", description="Accelerator of the worker.")
-    executor: Literal["process", "inprocess"] = Field(
-        "process", description="Where jobs run: a supervised child process, or this process (ZeroGPU Spaces)."
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=7860, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    allowed_hosts: str = Field(
+        default="", description="Extra Host names to accept, comma separated, e.g. studio.example.org."
     )
-    device_memory_gb: float = Field(0, ge=0, description="Budget for weights on the device; 0 means 80 % of it.")
-    host_memory_gb: float = Field(0, ge=0, description="Budget for parked weights in RAM; 0 means half of it.")
-    max_queued_jobs: int = Field(200, ge=1, description="Jobs that may wait at once; more are answered 429.")
-    min_free_disk_mb: int = Field(200, ge=0, description="No job is accepted below this much free disk space.")
-    watermark: bool = Field(True, description="Embed the invisible watermark in every picture.")
-    safety_model: str = Field("", description="Folder of an image-classification model with an 'nsfw' label; fails closed.")
-    max_upload_mb: int = Field(20, ge=1, description="Largest file a user may hand in.")
+    data_dir: Path = Field(default=ROOT / "data", description="Database, pictures, downloaded models.")
+    starter_dir: Path = Field(default=ROOT / "assets" / "starter", description="The starter models.")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in data_dir.")
+    default_family: str = Field(default="starter", description="The model used when a request names none.")
+    device: Literal["auto", "cuda", "mps", "xpu", "cpu"] = Field(
+        default="auto", description="Accelerator of the worker."
+    )
+    executor: Literal["process", "inprocess"] = Field(
+        default="process", description="Where jobs run: a supervised child process, or this process (ZeroGPU Spaces)."
+    )
+    device_memory_gb: float = Field(
+        default=0, ge=0, description="Budget for weights on the device; 0 means 80 % of it."
+    )
+    host_memory_gb: float = Field(default=0, ge=0, description="Budget for parked weights in RAM; 0 means half of it.")
+    max_queued_jobs: int = Field(default=200, ge=1, description="Jobs that may wait at once; more are answered 429.")
+    min_free_disk_mb: int = Field(default=200, ge=0, description="No job is accepted below this much free disk space.")
+    watermark: bool = Field(default=True, description="Embed the invisible watermark in every picture.")
+    safety_model: str = Field(
+        default="", description="Folder of an image-classification model with an 'nsfw' label; fails closed."
+    )
+    max_upload_mb: int = Field(default=20, ge=1, description="Largest file a user may hand in.")
 
     @property
     def database(self) -> str:
