@@ -5,6 +5,7 @@ SQLite in WAL mode by default, PostgreSQL by URL; the queries of `studio.jobs` a
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Iterator
@@ -254,6 +255,7 @@ class Database:
         from alembic.script import ScriptDirectory
         from alembic.util import CommandError
 
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         config = Config()
         config.set_main_option("script_location", MIGRATIONS.as_posix().replace("%", "%%"))
         config.attributes["connection"] = connection

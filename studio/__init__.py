@@ -1,0 +1,72 @@
+"""Creative Studio. `Studio` is the composition root: everything is built here and passed down; nothing is global."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studio.database import Database
+    from studio.families import Catalog
+    from studio.gallery import Gallery
+    from studio.hub import Downloads
+    from studio.jobs import Jobs
+    from studio.settings import Settings
+    from studio.worker import Executor
+
+__version__ = "0.1.0"
+
+
+class Studio:
+    """One studio on one data folder. Imports no torch: models live in the worker.
+
+    ``capabilities`` names them as ``package.module:NAME``, because the worker process has to find them too. ``preload``
+    lets the worker import torch and load the default family before the first request asks for it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        capabilities: str = "studio.capabilities:ALL",
+        preload: bool = True,
+    ) -> None:
+        from studio.database import Database
+        from studio.families import Catalog
+        from studio.gallery import Gallery
+        from studio.jobs import Jobs
+        from studio.settings import Settings
+        from studio.worker import InProcessExecutor, Supervisor, find_capabilities
+
+        self.settings: Settings = settings or Settings()
+        self.capabilities = {each.name: each for each in find_capabilities(capabilities)}
+        self.database: Database = Database(self.settings)
+        self.catalog: Catalog = Catalog(self.settings)
+        self.gallery: Gallery = Gallery(self.settings, self.database)
+        self.jobs: Jobs = Jobs(self.settings, self.database, self.gallery, self.catalog, self.capabilities.values())
+        build = Supervisor if self.settings.executor == "process" else InProcessExecutor
+        self.executor: Executor = build(self.settings, self.jobs, capabilities=capabilities, preload=preload)
+        self.jobs.attach(self.executor)
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        from studio.hub import Downloads
+
+        return Downloads(self.settings, self.catalog)
+
+    def start(self) -> None:
+        """Lock and migrate the database, recover from the last end, start the executor. Raises `StudioError`."""
+        self.database.open()
+        try:
+            self.gallery.tidy()
+            self.jobs.recover()
+            self.executor.start()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def stop(self) -> None:
+        """Give back the running job, end the event streams, release the data folder."""
+        self.executor.stop()
+        self.jobs.close()
+        self.database.close()

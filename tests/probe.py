@@ -1,0 +1,79 @@
+"""A real capability that needs no model: draws a seeded gradient slowly, and fails on demand. For tests of the queue."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from studio.capability import Capability, Context, Output, Request, StudioError
+from studio.families import Catalog
+
+
+class GradientRequest(Request):
+    prompt: str = Field("a gradient", max_length=200)
+    model: str = ""
+    steps: int = Field(6, ge=1, le=1000)
+    seed: int | None = Field(None, ge=0)
+    count: int = Field(1, ge=1, le=8)
+    step_seconds: float = Field(0.0, ge=0, le=10)
+    fault: Literal["", "die-once", "die-always", "hang-once", "error", "refuse"] = ""
+    fault_step: int = 2
+
+
+class Gradient(Capability):
+    name = "gradient"
+    title = "Gradient"
+    summary = "Draw a gradient."
+    request = GradientRequest
+
+    def prepare(self, request: GradientRequest, catalog: Catalog) -> GradientRequest:
+        if request.prompt == "forbidden":
+            raise StudioError("This prompt is refused: write another one.", field="prompt")
+        seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4))
+        return request.model_copy(update={"seed": seed, "model": request.model or "starter"})
+
+    def work(self, request: GradientRequest) -> float:
+        return request.count * request.steps
+
+    def run(self, request: GradientRequest, context: Context) -> Iterator[Output]:
+        assert request.seed is not None
+        trace = context.settings.data_dir / f"trace-{request.seed}"  # which steps were really made, over all attempts
+        total = request.count * request.steps
+        for picture in range(request.count):
+            generator = np.random.default_rng(request.seed + picture)
+            canvas = np.zeros((256, 256, 3))
+            for step in range(1, request.steps + 1):
+                time.sleep(request.step_seconds)
+                canvas += generator.random(3) * np.linspace(0, 1, 256)[:, None, None]
+                image = Image.fromarray((canvas / step * 255).astype(np.uint8))
+                done = picture * request.steps + step
+                with open(trace, "a") as file:
+                    file.write(f"{done}\n")
+                if done == request.fault_step:
+                    self._fail(request.fault, context)
+                context.progress(done, total, image)
+            parameters = {"capability": self.name, "prompt": request.prompt, "seed": request.seed + picture}
+            yield Output(image, request.seed + picture, parameters, notes=("Drawn by a probe.",))
+
+    def _fail(self, fault: str, context: Context) -> None:
+        first = context.settings.data_dir / "fault-happened"
+        if fault == "error":
+            raise ValueError("the probe was told to fail")
+        if fault == "refuse":
+            raise StudioError("The probe refuses: ask for no fault.", field="fault")
+        if fault == "die-always" or (fault == "die-once" and not first.exists()):
+            first.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "hang-once" and not first.exists():
+            first.touch()
+            time.sleep(3600)
+
+
+ALL = (Gradient(),)
