@@ -1,0 +1,521 @@
+/* What the page does without asking Python twice: keyboard, drop, large view, gallery grid, polling of the models tab.
+   Python renders all HTML; this file moves it around and calls `act`, the one server function. */
+(() => {
+  "use strict";
+  if (window.studio) return;
+
+  let server = null;
+  let ready = null;
+  const connected = new Promise((resolve) => (ready = resolve));
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const visible = (node) => !!node && node.getClientRects().length > 0;
+
+  /* -- talking to Python ------------------------------------------------------------------------------------- */
+
+  async function act(op, data = {}) {
+    await connected;
+    let answer;
+    try {
+      answer = await server.act({ op, ...data });
+    } catch {
+      answer = { error: "The studio does not answer. Is it still running?" };
+    }
+    if (answer && answer.error) {
+      toast(answer.error, { bad: true });
+      return null;
+    }
+    return answer || {};
+  }
+
+  const press = (id) => $(`#${id}`)?.click();
+
+  function write(field, text) {
+    const setter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set;
+    setter.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  function openTab(name) {
+    $$('[role="tab"]').find((tab) => tab.textContent.trim() === name)?.click();
+  }
+
+  /* -- toasts ------------------------------------------------------------------------------------------------ */
+
+  function toast(words, { bad = false, action = "", run = null, seconds = 7 } = {}) {
+    let tray = $("#toasts");
+    if (!tray) {
+      tray = document.createElement("div");
+      tray.id = "toasts";
+      document.body.append(tray);
+    }
+    const note = document.createElement("div");
+    note.className = bad ? "note-toast bad" : "note-toast";
+    note.setAttribute("role", bad ? "alert" : "status");
+    note.append(Object.assign(document.createElement("span"), { textContent: words }));
+    if (action) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: action });
+      button.addEventListener("click", () => (note.remove(), run()));
+      note.append(button);
+    }
+    tray.append(note);
+    setTimeout(() => note.remove(), seconds * 1000);
+  }
+
+  function announce(words) {
+    const region = $("#live-region");
+    if (region && words && region.textContent !== words) region.textContent = words;
+  }
+
+  /* -- light and dark ---------------------------------------------------------------------------------------- */
+
+  const THEME = "studio.theme";
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+
+  function applyTheme() {
+    const asked = new URLSearchParams(location.search).get("__theme");
+    const kept = ["light", "dark"].includes(asked) ? asked : localStorage.getItem(THEME);
+    document.body.classList.toggle("dark", kept ? kept === "dark" : system.matches);
+  }
+
+  function switchTheme() {
+    const dark = !document.body.classList.contains("dark");
+    localStorage.setItem(THEME, dark ? "dark" : "light");
+    document.body.classList.toggle("dark", dark);
+  }
+
+  /* -- pictures: star, delete, large view -------------------------------------------------------------------- */
+
+  let gallery = null; // set when the gallery tab is first drawn
+  let box = null; // the large view, a <dialog>
+  let shelf = []; // ids that the large view steps through
+  let shown = "";
+
+  function markStar(id, on) {
+    for (const button of $$(`[data-act="star"][data-id="${id}"]`)) button.setAttribute("aria-pressed", String(on));
+    for (const cell of $$(`.thumb[data-id="${id}"]`)) cell.classList.toggle("starred", on);
+  }
+
+  async function star(id) {
+    const on = $(`[data-act="star"][data-id="${id}"]`)?.getAttribute("aria-pressed") !== "true";
+    const answer = await act("star", { id, on });
+    if (answer) markStar(id, answer.starred);
+  }
+
+  async function remove(id) {
+    const answer = await act("delete", { id });
+    if (!answer) return;
+    if (box?.open) box.close();
+    for (const node of $$(`.pic[data-id="${id}"], .thumb[data-id="${id}"]`)) node.classList.add("gone");
+    gallery?.forget(id);
+    toast("Deleted. It stays restorable for 30 days.", { action: "Undo", run: () => putBack(id), seconds: 10 });
+  }
+
+  async function putBack(id) {
+    const answer = await act("restore", { id });
+    if (!answer) return;
+    for (const node of $$(`.pic[data-id="${id}"], .thumb[data-id="${id}"]`)) node.classList.remove("gone");
+    gallery?.reload();
+    toast("The picture is back in the gallery.");
+  }
+
+  function reuse(id) {
+    if (box?.open) box.close();
+    window.studio.payload = id;
+    openTab("Create");
+    press("do-reuse");
+    window.scrollTo({ top: 0 });
+  }
+
+  function buildBox() {
+    box = document.createElement("dialog");
+    box.className = "box";
+    box.setAttribute("aria-label", "Large view");
+    box.innerHTML =
+      '<div class="box-view"><button type="button" class="tool box-step" data-step="-1" aria-label="Previous picture">' +
+      '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M14.5 5.5L8 12l6.5 6.5"/></svg></button>' +
+      '<img alt=""><p class="pic-gone">The file is missing</p>' +
+      '<button type="button" class="tool box-step" data-step="1" aria-label="Next picture">' +
+      '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M9.5 5.5L16 12l-6.5 6.5"/></svg></button></div>' +
+      '<div class="box-side"><button type="button" class="tool box-close" aria-label="Close">' +
+      '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6l12 12M18 6L6 18"/></svg></button>' +
+      '<div class="box-details"></div></div>';
+    document.body.append(box);
+    box.addEventListener("click", (event) => {
+      if (event.target === box || event.target.closest(".box-close")) return box.close();
+      const step = event.target.closest(".box-step");
+      if (step) turn(Number(step.dataset.step));
+    });
+    box.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowLeft") turn(-1);
+      else if (event.key === "ArrowRight") turn(1);
+      else if (event.key.toLowerCase() === "s" && !event.ctrlKey && !event.metaKey) star(shown);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  async function openLarge(id, ids) {
+    if (!box) buildBox();
+    shelf = ids.length ? ids : [id];
+    if (!box.open) box.showModal();
+    await show(id);
+  }
+
+  async function show(id) {
+    shown = id;
+    const picture = $("img", box);
+    picture.classList.remove("broken");
+    picture.src = `/api/v1/assets/${id}`;
+    for (const step of $$(".box-step", box)) step.hidden = shelf.length < 2;
+    const answer = await act("look", { id });
+    if (!answer || shown !== id) return;
+    picture.alt = answer.label;
+    $(".box-details", box).innerHTML = answer.html;
+  }
+
+  function turn(step) {
+    const at = shelf.indexOf(shown);
+    if (shelf.length > 1) show(shelf[(at + step + shelf.length) % shelf.length]);
+  }
+
+  /* -- gallery tab ------------------------------------------------------------------------------------------- */
+
+  class Gallery {
+    constructor(root) {
+      this.root = root;
+      this.form = $(".filters", root);
+      this.grid = $(".grid", root);
+      this.side = $(".gallery-side", root);
+      this.empty = $(".empty", root);
+      this.next = null;
+      this.turn = 0;
+      this.busy = false;
+      this.stale = true;
+      let timer = 0;
+      this.form.addEventListener("submit", (event) => event.preventDefault());
+      this.form.addEventListener("input", () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => this.reload(), 180);
+      });
+      new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.more(), {
+        rootMargin: "600px",
+      }).observe($(".grid-end", root));
+      // Coming back to the tab shows what was drawn meanwhile.
+      new IntersectionObserver((seen) => {
+        const here = seen.some((entry) => entry.isIntersecting);
+        if (here && this.stale) this.reload();
+        this.stale = !here;
+      }).observe(this.form);
+      this.unselect();
+    }
+
+    filters() {
+      const data = Object.fromEntries(new FormData(this.form));
+      return { ...data, starred: "starred" in data, deleted: "deleted" in data };
+    }
+
+    async reload() {
+      const turn = ++this.turn;
+      const answer = await act("page", this.filters());
+      if (!answer || turn !== this.turn) return;
+      this.grid.innerHTML = answer.html;
+      this.settle(answer);
+      if (!$(`.thumb[data-id="${this.selected}"]`, this.grid)) this.unselect();
+      else this.mark();
+    }
+
+    async more() {
+      if (!this.next || this.busy) return;
+      this.busy = true;
+      const turn = this.turn;
+      const answer = await act("page", { ...this.filters(), before: this.next });
+      this.busy = false;
+      if (!answer || turn !== this.turn) return;
+      this.grid.insertAdjacentHTML("beforeend", answer.html);
+      this.settle(answer);
+    }
+
+    settle(answer) {
+      this.next = answer.next;
+      this.total = answer.total;
+      this.count();
+      $(".grid-end", this.root).hidden = !answer.next;
+    }
+
+    count() {
+      const words = this.total === 1 ? "1 picture" : `${this.total.toLocaleString("en")} pictures`;
+      $(".total", this.root).textContent = words;
+      const filters = this.filters();
+      const narrowed = filters.text || filters.family || filters.capability || filters.starred || filters.period !== "Any time";
+      this.empty.hidden = this.total > 0;
+      this.root.firstElementChild.classList.toggle("is-empty", this.total === 0);
+      const [title, text] = filters.deleted
+        ? ["Nothing deleted", "Deleted pictures wait here for 30 days."]
+        : narrowed
+          ? ["Nothing matches", "Loosen the filters to see more."]
+          : ["No pictures yet", "Everything you make on the Create tab is kept here."];
+      $("h2", this.empty).textContent = title;
+      $("p", this.empty).textContent = text;
+    }
+
+    forget(id) {
+      const cell = $(`.thumb[data-id="${id}"]`, this.grid);
+      if (!cell) return;
+      const near = cell.nextElementSibling || cell.previousElementSibling;
+      cell.remove();
+      this.total -= 1;
+      this.count();
+      if (this.selected === id) near ? this.select(near.dataset.id) : this.unselect();
+    }
+
+    mark() {
+      for (const cell of $$(".thumb", this.grid)) {
+        if (cell.dataset.id === this.selected) cell.setAttribute("aria-current", "true");
+        else cell.removeAttribute("aria-current");
+      }
+    }
+
+    unselect() {
+      this.selected = "";
+      this.side.innerHTML =
+        '<p class="side-hint">Select a picture to see how it was made.<br>Double-click opens it large.</p>';
+    }
+
+    async select(id) {
+      this.selected = id;
+      this.mark();
+      const answer = await act("look", { id });
+      if (!answer || this.selected !== id) return;
+      this.side.innerHTML =
+        `<button type="button" class="pic-open" data-act="open" data-id="${id}" aria-label="Open large">` +
+        `<img src="/api/v1/assets/${id}" alt=""><span class="pic-gone">The file is missing</span></button>${answer.html}`;
+      $("img", this.side).alt = answer.label;
+      if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  /* -- models tab -------------------------------------------------------------------------------------------- */
+
+  function startModels(root) {
+    const live = $(".models-live", root);
+    let last = "";
+    async function refresh() {
+      if (!visible(root) || document.hidden) return;
+      const answer = await act("models");
+      if (!answer || answer.html === last) return;
+      last = answer.html;
+      const focused = document.activeElement?.dataset;
+      const mine = focused && live.contains(document.activeElement) && `[data-op="${focused.op}"][data-id="${focused.id}"]`;
+      live.innerHTML = answer.html;
+      if (mine) $(mine, live)?.focus();
+    }
+    window.studio.refreshModels = refresh;
+    refresh();
+    setInterval(refresh, 1200);
+    new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && refresh()).observe(root);
+    $("form", root).addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const form = event.target;
+      const problem = $(".sentence", form);
+      problem.hidden = true;
+      const answer = await server.act({ op: "add-model", ...Object.fromEntries(new FormData(form)) });
+      if (answer.error) {
+        problem.textContent = answer.error;
+        problem.hidden = false;
+        return;
+      }
+      toast(answer.said);
+      form.reset();
+      refresh();
+    });
+  }
+
+  async function modelButton(button) {
+    button.disabled = true;
+    const answer = await act(button.dataset.op, { id: button.dataset.id });
+    if (answer?.said) toast(answer.said);
+    button.disabled = false;
+    window.studio.refreshModels?.();
+  }
+
+  /* -- header: what the worker is doing ---------------------------------------------------------------------- */
+
+  async function refreshStatus() {
+    const chip = $("#status");
+    if (!chip || document.hidden) return;
+    let answer;
+    try {
+      answer = await server.act({ op: "status" });
+    } catch {
+      answer = { status: "lost", words: "No connection" };
+    }
+    chip.dataset.status = answer.status || "lost";
+    $("span", chip).textContent = answer.words || "No connection";
+  }
+
+  /* -- prompt suggestions ------------------------------------------------------------------------------------ */
+
+  const parts = { style: "", object: "", colour: "" };
+  let composed = "";
+  const an = (word) => (/^[aeio]/.test(word) ? "an" : "a");
+
+  function compose(part, text) {
+    const field = $("#prompt textarea");
+    const now = field.value.trim();
+    if (now && now !== composed) {
+      for (const key of Object.keys(parts)) parts[key] = "";
+    }
+    parts[part] = parts[part] === text ? "" : text;
+    if (now && now !== composed) {
+      // The user's own words stay: the suggestion is added to them.
+      const added = part === "colour" ? `${an(text)} ${text} background` : text;
+      composed = "";
+      parts[part] = "";
+      return write(field, `${now}, ${added}`);
+    }
+    const words = [parts.style, parts.object].filter(Boolean).join(" ");
+    const background = parts.colour ? `${an(parts.colour)} ${parts.colour} background` : "";
+    const subject = parts.object ? `${an(words)} ${words}` : words;
+    composed = subject && background ? `${subject} on ${background}` : subject || background;
+    write(field, composed);
+    for (const chip of $$('[data-act="compose"]')) {
+      chip.setAttribute("aria-pressed", String(parts[chip.dataset.part] === chip.dataset.text));
+    }
+  }
+
+  /* -- events of the whole page ------------------------------------------------------------------------------ */
+
+  const handlers = {
+    theme: switchTheme,
+    tab: (node) => openTab(node.dataset.tab),
+    star: (node) => star(node.dataset.id),
+    delete: (node) => remove(node.dataset.id),
+    restore: (node) => putBack(node.dataset.id),
+    reuse: (node) => reuse(node.dataset.id),
+    model: modelButton,
+    prompt: (node) => {
+      write($("#prompt textarea"), node.dataset.text);
+      $("#prompt textarea").focus();
+    },
+    compose: (node) => compose(node.dataset.part, node.dataset.text),
+    "copy-seed": async (node) => {
+      try {
+        await navigator.clipboard.writeText(node.dataset.seed);
+        toast(`Copied seed ${node.dataset.seed}.`);
+      } catch {
+        toast("This browser does not allow copying here.", { bad: true });
+      }
+    },
+    "cancel-job": async (node) => {
+      node.disabled = true;
+      if (await act("cancel-job", { id: node.dataset.id })) press("do-follow");
+    },
+    more: () => gallery?.more(),
+    select: (node) => {
+      const place = node.closest(".grid, .strip, .lineage");
+      if (place?.classList.contains("grid")) return gallery.select(node.dataset.id);
+      openLarge(node.dataset.id, place ? $$(".thumb:not(.gone)", place).map((cell) => cell.dataset.id) : []);
+    },
+    open: (node) => {
+      const pictures = node.closest(".pics");
+      const ids = pictures
+        ? $$(".pic[data-id]:not(.gone)", pictures).map((cell) => cell.dataset.id)
+        : gallery && node.closest(".gallery")
+          ? $$(".thumb", gallery.grid).map((cell) => cell.dataset.id)
+          : [];
+      openLarge(node.dataset.id, ids);
+    },
+  };
+
+  document.addEventListener("click", (event) => {
+    const node = event.target.closest?.("[data-act]");
+    if (node && !node.disabled) handlers[node.dataset.act]?.(node);
+    if (event.target.closest?.("#generate") && matchMedia("(max-width: 900px)").matches) {
+      $("#results")?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    }
+  });
+
+  document.addEventListener("dblclick", (event) => {
+    const cell = event.target.closest?.(".grid .thumb");
+    if (cell) openLarge(cell.dataset.id, $$(".thumb", gallery.grid).map((each) => each.dataset.id));
+  });
+
+  document.addEventListener(
+    "error",
+    (event) => {
+      if (event.target.tagName === "IMG" && event.target.closest(".pic, .thumb, .box-view, .gallery-side")) {
+        event.target.classList.add("broken");
+      }
+    },
+    true,
+  );
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      if (!visible($("#generate"))) return;
+      event.preventDefault();
+      press("generate");
+    } else if (event.key === "Escape" && !event.defaultPrevented && !box?.open) {
+      const button = $("#cancel");
+      const listOpen = $('[role="listbox"]') && visible($('[role="listbox"]'));
+      if (visible(button) && !button.disabled && !listOpen) button.click();
+    }
+  });
+
+  /* A picture dropped anywhere brings back its settings. A drop on a field that takes files stays with that field. */
+  let depth = 0;
+  const carriesFile = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+  const ownField = (event) => event.target.closest?.("[data-testid='upload-area'], .image-container, .upload-container");
+  const veil = (on) => document.body.classList.toggle("dropping", on);
+
+  window.addEventListener("dragenter", (event) => carriesFile(event) && ++depth === 1 && veil(true));
+  window.addEventListener("dragleave", (event) => {
+    if (carriesFile(event) && --depth <= 0) veil((depth = 0) > 0);
+  });
+  window.addEventListener("dragover", (event) => carriesFile(event) && !ownField(event) && event.preventDefault());
+  window.addEventListener(
+    "drop",
+    (event) => {
+      depth = 0;
+      veil(false);
+      if (!carriesFile(event) || ownField(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const file = event.dataTransfer.files[0];
+      const input = $("#drop input[type=file]");
+      if (!file || !input) return;
+      if (!/^image\/(png|jpeg|webp)$/.test(file.type)) {
+        toast("Drop a PNG, JPEG or WebP picture to bring back its settings.", { bad: true });
+        return;
+      }
+      const carrier = new DataTransfer();
+      carrier.items.add(file);
+      input.files = carrier.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    },
+    true,
+  );
+
+  window.studio = {
+    payload: "",
+    connect(bridge) {
+      server = bridge;
+      applyTheme();
+      ready();
+      refreshStatus();
+      setInterval(refreshStatus, 4000);
+    },
+    stage(root) {
+      new MutationObserver(() => announce($("[data-announce]", root)?.dataset.announce)).observe(root, {
+        childList: true,
+        subtree: true,
+      });
+    },
+    gallery(root) {
+      gallery = new Gallery(root);
+    },
+    models: startModels,
+  };
+  system.addEventListener("change", applyTheme);
+})();

@@ -1,0 +1,89 @@
+"""The about tab: versions, what the starter art owes to whom, the keyboard, the settings."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from studio.ui.markup import finish, join
+
+if TYPE_CHECKING:
+    from studio import Studio
+
+_KEYS = (
+    ("Ctrl Enter", "Generate (⌘ Enter on a Mac)"),
+    ("Esc", "Cancel the picture being drawn, or close what is open"),
+    ("← →", "Previous and next picture in the large view"),
+    ("S", "Star the picture in the large view"),
+    ("Drop a picture", "Bring back the settings it was made with"),
+)
+_PACKAGES = ("gradio", "torch", "diffusers", "transformers")
+
+
+def build(studio: Studio) -> None:
+    gr.HTML(finish(_page(studio)), elem_id="about")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _page(studio: Studio) -> Markup:
+    keys = join(
+        Markup("<tr><td>{}</td><td>{}</td></tr>").format(join(Markup("<kbd>{}</kbd>").format(part) for part in _split(key)), words)
+        for key, words in _KEYS
+    )
+    software = [("Python", sys.version.split()[0]), *((name, _version(name)) for name in _PACKAGES)]
+    rows = join(Markup("<tr><td>{}</td><td>{}</td></tr>").format(*row) for row in software)
+    return Markup(
+        '<div class="about"><div class="about-main"><section class="panel"><h2>Creative Studio</h2><p class="lead">A studio for making '
+        "pictures with open models, on your own computer. Nothing you write or draw leaves it.</p>"
+        '<p>Licence: Apache-2.0. Each model has a licence of its own, shown wherever it can be chosen.</p>'
+        '<p><a class="button" href="/api/docs">Open the API documentation</a></p></section>'
+        '<section class="panel prose"><h3>Starter models and their art</h3>{attribution}</section></div>'
+        '<div class="about-side"><section class="panel"><h3>Keyboard</h3><table class="keys"><tbody>{keys}</tbody></table></section>'
+        '<section class="panel"><h3>Versions</h3><table><tbody>{rows}</tbody></table></section>'
+        '<section class="panel"><h3>Settings</h3><p>Set before the studio starts, as environment variables.</p>'
+        '<dl class="settings">{settings}</dl></section></div></div>'
+    ).format(attribution=_attribution(studio), keys=keys, rows=rows, settings=_settings(studio))
+
+
+def _split(key: str) -> list[str]:
+    return [key] if key.startswith("Drop") else key.split()
+
+
+def _attribution(studio: Studio) -> Markup:
+    """The model card of the starter pack, without its front matter. HTML in it is shown as text, never run."""
+    card = studio.settings.starter_dir / "README.md"
+    if not card.is_file():
+        return Markup("<p>The starter models are not in this copy of the studio: run <code>make starter</code> to train them.</p>")
+    text = card.read_text(encoding="utf-8")
+    if text.startswith("---"):
+        text = text.split("---", 2)[-1]
+    renderer = MarkdownIt("js-default")
+    renderer.disable("image")  # relative to the card's folder, which is not served
+    return Markup(renderer.render(text))
+
+
+def _settings(studio: Studio) -> Markup:
+    fields = type(studio.settings).model_fields
+    return join(
+        Markup("<div><dt><code>STUDIO_{}</code></dt><dd>{} <span>now: {}</span></dd></div>").format(
+            name.upper(), field.description, _shown(name, getattr(studio.settings, name))
+        )
+        for name, field in fields.items()
+    )
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "database_url" and value:
+        return "set"  # it may hold a password
+    return "on" if value is True else "off" if value is False else str(value) or "not set"

@@ -1,0 +1,262 @@
+"""What the page shows of jobs: the running one with its preview, the line of waiting ones, the latest pictures.
+
+A page owns no job. `Live.watch` reads the database for whatever its user has running, so a reloaded page, a second window
+or a job sent through the API all look the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from studio.capability import StudioError
+from studio.ui.forms import USER, Action
+from studio.ui.markup import finish, icon, join, seconds_words, thumb, tile
+
+if TYPE_CHECKING:
+    from studio import Studio
+    from studio.gallery import Asset
+    from studio.jobs import Job
+
+ACTIVE = ("queued", "running")
+FRAME = 0.08
+"""Seconds between two drawn frames: a fast model must not flood the page."""
+RECENT = 14
+
+_EMPTY = Markup(
+    '<div class="empty"><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i></div><h2>Your pictures appear here</h2>'
+    "<p>Write what you want to see and press <kbd>Generate</kbd>.<br>Or drop a picture made here, or by another tool, anywhere "
+    "on this page to bring back its settings.</p>{}</div>"
+)
+
+
+def progress_words(job: Job) -> str:
+    """``Step 7 of 16 · about 2 s left``, or where it stands in line."""
+    if job.status == "queued":
+        place = job.position or 1
+        words = "Starting next" if place == 1 else f"Number {place} in line"
+    elif job.step:
+        words = f"Step {job.step} of {job.steps}"
+    else:
+        words = job.message or "Getting the model ready"
+    if job.eta_seconds is not None and (job.step or job.status == "queued"):
+        words += f" · about {seconds_words(job.eta_seconds)} left"
+    if job.attempt > 1:
+        words += f" · attempt {job.attempt}"
+    return words
+
+
+def _bar(job: Job) -> Markup:
+    share = round(100 * job.step / job.steps) if job.steps else 0
+    words = progress_words(job)
+    return Markup(
+        '<div class="progress{}" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{}" aria-label="{}">'
+        '<div class="progress-words"><span class="spinner" aria-hidden="true"></span><span>{}</span><b>{}</b></div>'
+        '<div class="progress-track"><i style="width:{}%"></i></div></div>'
+    ).format("" if job.step else " waiting", share, words, words, f"{share} %" if job.step else "", share)
+
+
+def _columns(count: int, ratio: float) -> int:
+    """Columns of the results grid that leave pictures largest on a landscape stage."""
+    if count == 1:
+        return 1
+    if count <= 4:
+        return 2 if ratio >= 0.8 or count == 2 else count
+    return 3 if count <= 9 else 4
+
+
+class Live:
+    """Renders jobs and follows them. ``watchers`` holds one token per open page: a newer watch ends the older one."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._watchers: dict[str, object] = {}
+
+    # -- HTML ----------------------------------------------------------------------------------------------------
+
+    def stage(self, job: Job | None, preview: bytes | None = None) -> str:
+        """The big area: pictures of ``job`` as they arrive, the live preview, places for those still to come."""
+        if job is None:
+            return finish(_EMPTY.format(self._welcome()))
+        pictures = self._pictures(job)
+        running = job.status in ACTIVE
+        if not running and not pictures and job.status != "failed":
+            return finish(_EMPTY.format(self._welcome()))
+        request = job.request
+        width, height = request.get("width") or 1, request.get("height") or 1
+        asked = int(request.get("count") or 1)
+        tiles = [tile(asset, full=True) for asset in pictures]
+        if running and len(pictures) < asked:
+            shown = Markup("")
+            if preview:
+                data = base64.b64encode(preview).decode("ascii")
+                shown = Markup('<img class="preview" src="data:image/webp;base64,{}" alt="Live preview">').format(data)
+            drawing = min(int(request.get("batch_size") or 1), asked - len(pictures)) if preview else 1
+            live = Markup('<div class="pic live" style="--ratio:{}">{}</div>').format(f"{width}/{height}", shown)
+            place = Markup('<div class="pic waiting" style="--ratio:{}"></div>').format(f"{width}/{height}")
+            tiles += [live] + [place] * (asked - len(pictures) - drawing)
+        columns = _columns(len(tiles), width / height)
+        return finish(
+            Markup('<div class="stage-inner" data-status="{}" data-job="{}" data-announce="{}">').format(
+                job.status, job.id, self._announcement(job, len(pictures))
+            ),
+            _bar(job) if running else self._outcome(job, len(pictures)),
+            Markup('<div class="pics" data-count="{}" style="--columns:{};--ratio:{}">{}</div>').format(
+                len(tiles), columns, f"{width}/{height}", join(tiles)
+            )
+            if tiles
+            else Markup(""),
+            self._caption(job),
+            Markup("</div>"),
+        )
+
+    def queue(self, jobs: list[Job]) -> str:
+        """Waiting jobs with their place and a cancel button each; nothing while at most one is under way."""
+        if len(jobs) < 2:
+            return ""
+        rows = join(
+            Markup(
+                '<li data-status="{status}"><span class="place">{place}</span><span class="what">{prompt}</span>'
+                '<span class="when">{when}</span><button type="button" class="tool" data-act="cancel-job" data-id="{id}" '
+                'aria-label="Cancel: {prompt}" title="Cancel">{cross}</button></li>'
+            ).format(
+                id=job.id,
+                status=job.status,
+                place="●" if job.status == "running" else (job.position or "·"),
+                prompt=job.request.get("prompt") or job.capability,
+                when="drawing" if job.status == "running" else progress_words(job),
+                cross=icon("close"),
+            )
+            for job in jobs
+        )
+        return finish(Markup('<section class="queue" aria-label="Queue"><h3>Queue <span>{}</span></h3><ol>{}</ol></section>').format(len(jobs), rows))
+
+    def recent(self, *, without: str = "") -> str:
+        """A strip of the newest pictures of the gallery, except those of job ``without``."""
+        page = self._studio.gallery.page(user=USER, limit=RECENT + 16)
+        cells = [thumb(asset) for asset in page.assets if asset.job_id != without][:RECENT]
+        if not cells:
+            return ""
+        return finish(
+            Markup(
+                '<section class="recent" aria-label="Earlier pictures"><h3>Earlier <button type="button" class="link" '
+                'data-act="tab" data-tab="Gallery">Open gallery</button></h3><div class="strip">{}</div></section>'
+            ).format(join(cells))
+        )
+
+    def _pictures(self, job: Job) -> list[Asset]:
+        found = []
+        for id in job.asset_ids:
+            with contextlib.suppress(StudioError):  # purged since
+                asset = self._studio.gallery.get(id, user=USER)
+                if asset.deleted_at is None:
+                    found.append(asset)
+        return found
+
+    def _welcome(self) -> Markup:
+        """The one-line first-run offer, while only the starter is on this disk."""
+        catalog = self._studio.catalog
+        if any(family.repo and catalog.available(family.id) or family.path for family in catalog.all()):
+            return Markup("")
+        return Markup(
+            '<p class="offer">The starter models draw small, simple pictures. <button type="button" class="link" data-act="tab" '
+            'data-tab="Models">See which larger model suits this computer</button></p>'
+        )
+
+    @staticmethod
+    def _announcement(job: Job, count: int) -> str:
+        return {
+            "queued": "Waiting in line.",
+            "running": "Drawing.",
+            "failed": f"That did not work. {job.error or ''}",
+            "cancelled": "Cancelled.",
+        }.get(job.status, f"Finished: {count} picture{'s' if count != 1 else ''}.")
+
+    @staticmethod
+    def _outcome(job: Job, count: int) -> Markup:
+        if job.status == "failed":
+            return Markup('<div class="sentence" role="alert">{}<div><b>That did not work.</b> {}</div></div>').format(
+                icon("alert"), job.error or "The reason is in the log."
+            )
+        if job.status == "cancelled":
+            return Markup('<p class="outcome">Cancelled. {} kept.</p>').format(f"{count} finished picture{'s' if count != 1 else ''}")
+        words = f"{count} picture{'s' if count != 1 else ''}" + (f" in {seconds_words(job.seconds)}" if job.seconds else "")
+        notes = join(Markup('<p class="note">{}</p>').format(note) for note in job.notes)
+        return Markup('<p class="outcome">{}</p>{}').format(words, notes)
+
+    @staticmethod
+    def _caption(job: Job) -> Markup:
+        return Markup('<p class="stage-prompt">{}</p>').format(job.request.get("prompt") or "")
+
+    # -- following -----------------------------------------------------------------------------------------------
+
+    def actions(self) -> dict[str, Action]:
+        def cancel(data: dict[str, Any]) -> dict[str, Any]:
+            self._studio.jobs.cancel(str(data.get("id", "")), user=USER)
+            return {}
+
+        return {"cancel-job": cancel}
+
+    def active(self) -> list[Job]:
+        """The user's jobs under way: the running one first, then in order of their place in line."""
+        jobs = self._studio.jobs.list(user=USER, active=True)
+        return sorted(jobs, key=lambda job: (job.status != "running", job.position or 0, job.created_at))
+
+    def latest(self) -> Job | None:
+        """The newest job that has something to show."""
+        return next((job for job in self._studio.jobs.list(user=USER, limit=20) if job.status != "cancelled" or job.asset_ids), None)
+
+    def cancel(self) -> None:
+        """Cancel the job that the stage shows. Nothing under way is not an error: it may just have finished."""
+        with contextlib.suppress(StudioError):
+            for job in self.active()[:1]:
+                self._studio.jobs.cancel(job.id, user=USER)
+
+    def forget(self, request: gr.Request) -> None:
+        """The page was closed: its watch ends at the next event."""
+        self._watchers.pop(str(request.session_hash), None)
+
+    async def watch(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Yield (stage, queue, recent, cancel button) until the user has nothing under way."""
+        session, token = str(request.session_hash), object()
+        self._watchers[session] = token
+        try:
+            async for update in self._follow():
+                if self._watchers.get(session) is not token:
+                    return
+                yield update
+        finally:
+            if self._watchers.get(session) is token:
+                del self._watchers[session]
+
+    async def _follow(self) -> AsyncIterator[tuple[Any, ...]]:
+        stop, idle = gr.Button(interactive=True), gr.Button(interactive=False)
+        followed: Job | None = None
+        while jobs := await asyncio.to_thread(self.active):
+            followed, preview, drawn, listed = jobs[0], None, 0.0, time.monotonic()
+            earlier = await asyncio.to_thread(self.recent, without=followed.id)
+            yield await asyncio.to_thread(self.stage, followed), self.queue(jobs), earlier, stop
+            async for event in self._studio.jobs.aevents(followed.id, user=USER):
+                preview = event.preview or preview
+                if len(event.job.asset_ids) > len(followed.asset_ids):
+                    preview = None  # it showed the picture that is finished now
+                followed, clock = event.job, time.monotonic()
+                if followed.status not in ACTIVE:
+                    break
+                if event.kind == "progress" and clock - drawn < FRAME:
+                    continue
+                drawn, waiting = clock, gr.skip()
+                if clock - listed > 1:
+                    listed, waiting = clock, self.queue(await asyncio.to_thread(self.active))
+                yield await asyncio.to_thread(self.stage, followed, preview), waiting, gr.skip(), gr.skip()
+        if followed is None or (followed.status == "cancelled" and not followed.asset_ids):
+            followed = await asyncio.to_thread(self.latest)
+        earlier = await asyncio.to_thread(self.recent, without=followed.id if followed else "")
+        yield await asyncio.to_thread(self.stage, followed), "", earlier, idle
