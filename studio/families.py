@@ -512,6 +512,16 @@ def _shaped(row: Family, folder: Path) -> Family:
     )
 
 
+def check_local(family: Family) -> None:
+    """Check a local family's files again, as they may have changed since it was added. Raises `StudioError`."""
+    place = Path(family.path)
+    found = _inspect_folder(place) if place.is_dir() else _inspect_file(place)
+    if (found.pipeline, found.base) != (family.pipeline, family.base):
+        raise StudioError(
+            f"The files of {family.name} are another model now; remove it and add it again.", field="model"
+        )
+
+
 def _inspect_folder(folder: Path) -> Family:
     """Row for a diffusers folder. Nothing in it is executed: only JSON and safetensors headers are read."""
     index = folder / "model_index.json"

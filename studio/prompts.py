@@ -1,4 +1,4 @@
-"""Prompt language: emphasis, wildcards and saved styles, as a thin layer over compel and dynamicprompts. No torch at import."""
+"""Prompt language: emphasis, wildcards, saved styles, over compel and dynamicprompts. No torch at import."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
         if depth < 0:
             break
     if depth:
-        raise StudioError("The braces in the prompt do not match; write {a|b}, or \\{ for a plain brace.", field="prompt")
+        raise StudioError(
+            "The braces in the prompt do not match; write {a|b}, or \\{ for a plain brace.", field="prompt"
+        )
 
     files: dict[str, list[str]] = {}
     waiting = [prompt]
@@ -117,7 +119,7 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
             lines = [line for line in lines if line and not line.startswith("#")]
             if not lines:
                 raise StudioError(
-                    f"There is no wildcard file '{name[:64]}'; save one by that name or take __{name[:64]}__ out of the prompt.",
+                    f"There is no wildcard file '{name[:64]}'; save one by that name or take it out of the prompt.",
                     field="prompt",
                 )
             files[name] = [_shield(line) for line in lines]
@@ -130,12 +132,16 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
             "The choices in the prompt cannot be read; write {a|b}, {2$$a|b|c} or __file__.", field="prompt"
         ) from None
     except RecursionError:
-        raise StudioError("The choices are nested too deeply, or a wildcard file includes itself; write them flatter.", field="prompt") from None
+        raise StudioError(
+            "The choices are nested too deeply, or a wildcard file includes itself; write them flatter.", field="prompt"
+        ) from None
     for plain, mark in _ESCAPED.items():
         picked = picked.replace(mark, plain[-1])
     picked = picked.replace(_DOLLAR, "$").strip()
     if len(picked) > MAX_PROMPT:
-        raise StudioError(f"The prompt grows beyond {MAX_PROMPT} characters through its choices; shorten them.", field="prompt")
+        raise StudioError(
+            f"The prompt grows beyond {MAX_PROMPT} characters through its choices; shorten them.", field="prompt"
+        )
     return picked
 
 
@@ -287,7 +293,9 @@ def _weighted(
                 pooled = [compel.conditioning_provider.get_pooled_embeddings([text], device=device) for text in plain]
         length = max(tensor.shape[1] for side in sides for tensor in side)
         if any(tensor.shape[1] != length for side in sides for tensor in side):
-            raise StudioError("Both text encoders read this prompt in a different number of parts; shorten it.", field="prompt")
+            raise StudioError(
+                "Both text encoders read this prompt in a different number of parts; shorten it.", field="prompt"
+            )
         positive, opposite = (torch.cat(side, dim=-1) for side in sides)
         if double and not plain[1] and pipe.config.get("force_zeros_for_empty_prompt"):
             opposite, pooled[1] = torch.zeros_like(opposite), torch.zeros_like(pooled[1])

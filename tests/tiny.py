@@ -48,7 +48,12 @@ from studio.families import COMPLETE, Catalog
 from studio.settings import Settings
 
 SD_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-SD_STEPS: dict[str, Any] = {"num_train_timesteps": 1000, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+SD_STEPS: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
 
 
 def byte_alphabet() -> list[str]:
@@ -155,7 +160,7 @@ def _sd(scheduler: Any, **more: Any) -> StableDiffusionPipeline:
 
 
 def starter() -> StableDiffusionPipeline:
-    """The trained starter's shape: 64 px, a tiny autoencoder of factor 4 with 6 channels, v-prediction, fp16 on disk."""
+    """The trained starter's shape: 64 px, a tiny autoencoder of factor 4, 6 channels, v-prediction, fp16 on disk."""
     torch.manual_seed(4)
     small = AutoencoderTiny(
         encoder_block_out_channels=(8, 8, 8),
@@ -170,7 +175,11 @@ def starter() -> StableDiffusionPipeline:
     assert last.bias is not None
     torch.nn.init.constant_(last.bias, 0.5)
     scheduler = DPMSolverMultistepScheduler(
-        **SD_BETAS, prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True, steps_offset=1
+        **SD_BETAS,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+        steps_offset=1,
     )
     pipe = _sd(scheduler, sample_size=16, in_channels=6, out_channels=6, channels=(16, 16, 32))
     pipe.register_modules(vae=small)
@@ -300,7 +309,7 @@ def settings(root: Path, **more: Any) -> Settings:
 
 
 def place(id: str, at: Settings) -> Path:
-    """Put family ``id`` where the catalogue looks for it; returns the folder. Files are hard links: replace, never edit."""
+    """Put family ``id`` where the catalogue looks for it. Files are hard links: replace them, never edit them."""
     target = at.starter_dir / "painter" if id == "starter" else at.models_dir / id
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

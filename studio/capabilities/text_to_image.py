@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Iterator
-from typing import Annotated
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
 
+from PIL.Image import Image, Resampling
 from pydantic import Field, StringConstraints
 
 from studio.capability import Capability, Context, Output, Request, StudioError
 from studio.families import Catalog, Family
-from studio.sampling import check_sampler
+from studio.prompts import encode, merge, resolve_choices
+from studio.sampling import check_sampler, draw, versions
 
 MAX_WORK = 3.0e9
 """Pictures x steps x pixels of one request: 16 pictures of 1024 x 1024 in 150 steps are 2.5e9."""
@@ -22,7 +27,7 @@ class TextToImageRequest(Request):
     """What to draw and how. Everything but the prompt may be left out; the model's own defaults fill it."""
 
     prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)] = Field(
-        description="What to draw. (word:1.2) stresses, [word] softens, {a|b} picks one, __name__ picks from a wildcard file."
+        description="What to draw. (word:1.2) stresses, [word] softens, {a|b} picks one, __name__ picks from a file."
     )
     negative_prompt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = Field(
         "", description="What to keep out of the picture."
@@ -95,4 +100,103 @@ class TextToImage(Capability):
         return float(request.count * (request.steps or 1) * (request.width or 1) * (request.height or 1))
 
     def run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
-        raise NotImplementedError
+        from studio.models import OutOfMemory, PipelineSpec
+
+        family = context.catalog.require(request.model)
+        waiting = [_picture(request, (request.seed + index) % SEEDS, context) for index in range(request.count)]
+        spec = PipelineSpec(family.id, self.name, request.sampler)
+        total, done, batch = request.count * request.steps, 0, request.batch_size
+        context.progress(0, total)
+
+        def loading(bytes_done: int, bytes_all: int, message: str) -> None:
+            share = f" ({bytes_done / bytes_all:.0%})" if bytes_all else ""
+            context.progress(done, total, message=message + share)
+
+        shrunk: tuple[str, ...] = ()
+        while waiting:
+            wanted = waiting[:batch]
+            try:
+                work = partial(_draw, request=request, family=family, wanted=wanted, done=done, context=context)
+                drawn = context.models.run(spec, work, loading)
+            except OutOfMemory:
+                if len(wanted) == 1:
+                    raise
+                batch = (len(wanted) + 1) // 2
+                shrunk = (f"Memory was short, so at most {batch} pictures were made at the same time.",)
+                continue
+            note = context.models.note(family.id)
+            for picture, image, notes in drawn:
+                extra = (*notes, *shrunk, *((note[0].upper() + note[1:] + ".",) if note else ()))
+                parameters = _parameters(request, family, picture, context)
+                yield Output(image=image, seed=picture.seed, parameters=parameters, notes=extra)
+            done += len(drawn) * request.steps
+            waiting = waiting[len(drawn) :]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture of a request, its choices made."""
+
+    seed: int
+    prompt: str
+    negative_prompt: str
+
+
+def _picture(request: TextToImageRequest, seed: int, context: Context) -> _Picture:
+    prompt = resolve_choices(request.prompt, seed, context.wildcard)
+    return _Picture(seed, prompt, resolve_choices(request.negative_prompt, seed, context.wildcard))
+
+
+def _draw(
+    pipe: Any, request: TextToImageRequest, family: Family, wanted: list[_Picture], done: int, context: Context
+) -> list[tuple[_Picture, Image, tuple[str, ...]]]:
+    """Draw the first of ``wanted`` that fit into one batch without changing each other; at least one."""
+    encoded = [
+        encode(
+            pipe,
+            picture.prompt,
+            picture.negative_prompt,
+            weights=family.supports("prompt-weights"),
+            negative=family.supports("negative-prompt"),
+        )
+        for picture in wanted
+    ]
+    together = list(itertools.takewhile(lambda item: item.key == encoded[0].key, encoded))
+    guidance, notes = request.guidance_scale, ()
+    if not family.supports("guidance") and guidance != family.guidance:
+        notes = (f"{family.name} works at its own guidance of {family.guidance:g}; the setting was left out.",)
+        guidance = family.guidance
+    total, size = request.count * request.steps, len(together)
+    images = draw(
+        pipe,
+        merge(together),
+        width=request.width // family.pixel_scale,
+        height=request.height // family.pixel_scale,
+        steps=request.steps,
+        guidance_scale=guidance,
+        seeds=[picture.seed for picture in wanted[:size]],
+        report=lambda steps, preview: context.progress(done + steps * size, total, preview=preview),
+    )
+    if family.pixel_scale > 1:
+        images = [image.resize((request.width, request.height), Resampling.LANCZOS) for image in images]
+    return [(wanted[index], images[index], together[index].notes + notes) for index in range(size)]
+
+
+def _parameters(request: TextToImageRequest, family: Family, picture: _Picture, context: Context) -> dict[str, Any]:
+    return {
+        "capability": TextToImage.name,
+        "prompt": picture.prompt,
+        "negative_prompt": picture.negative_prompt,
+        "width": request.width,
+        "height": request.height,
+        "steps": request.steps,
+        "guidance_scale": request.guidance_scale if family.supports("guidance") else family.guidance,
+        "sampler": request.sampler,
+        "seed": picture.seed,
+        "model": family.id,
+        "model_hash": context.models.weights_hash(family.id),
+        "styles": list(request.styles),
+        "requested": request.model_dump(mode="json"),
+        "upscaler": "lanczos" if family.pixel_scale > 1 else "",
+        "versions": versions(),
+    }
