@@ -234,9 +234,9 @@ class Database:
         try:
             with self.engine.execution_options(writes=True).begin() as connection:
                 if self.sqlite_path:
-                    verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+                    verdict = str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
                     if verdict != "ok":
-                        raise StudioError(_DAMAGED.format(where=where, why=verdict), status=500)
+                        raise StudioError(_DAMAGED.format(where=where, why=verdict.splitlines()[-1]), status=500)
                 self._migrate(connection, str(where))
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

@@ -1,4 +1,4 @@
-"""A real capability that needs no model: draws a seeded gradient slowly, and fails on demand. For tests of the queue."""
+"""A real capability that needs no model: draws a seeded gradient slowly and fails on demand, to test the queue with."""
 
 from __future__ import annotations
 

@@ -1,0 +1,491 @@
+"""The queue without a worker: what submit takes and refuses, the line, estimates, owners, recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from studio.capability import StudioError
+from studio.database import Database, JobRow, now
+from studio.families import Catalog
+from studio.gallery import Gallery
+from studio.jobs import MAX_ATTEMPTS, Job, JobEvent, Jobs
+from studio.settings import Settings
+from studio.trust import Trust
+from studio.worker import ResidentModel, WorkerState
+from tests.probe import Gradient, GradientRequest
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings)
+    database.open()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def build(settings: Settings, database: Database) -> Callable[..., Jobs]:
+    def make(**changes: Any) -> Jobs:
+        changed = settings.model_copy(update=changes)
+        return Jobs(changed, database, Gallery(changed, database), Catalog(changed), [Gradient()])
+
+    return make
+
+
+@pytest.fixture
+def jobs(build: Callable[..., Jobs]) -> Jobs:
+    return build()
+
+
+def submit(jobs: Jobs, user: str = "local", key: str | None = None, **request: Any) -> Job:
+    return jobs.submit("gradient", request, user=user, idempotency_key=key)
+
+
+def finish(jobs: Jobs, database: Database, seconds: float, load_seconds: float = 0.0, **request: Any) -> None:
+    """Run a job that took ``seconds``, as the database will remember it."""
+    id = submit(jobs, **request).id
+    while (leased := jobs.lease()) and leased.id != id:
+        pass
+    jobs.done(id)
+    values = {"seconds": seconds, "load_seconds": load_seconds}
+    with database.write() as session:
+        session.execute(update(JobRow).where(JobRow.id == id).values(values))
+
+
+def refused(call: Callable[[], object], status: int, field: str | None = None) -> str:
+    with pytest.raises(StudioError) as caught:
+        call()
+    assert (caught.value.status, caught.value.field) == (status, field)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+# -- submit ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_submitted_job_waits_with_everything_filled_in(jobs: Jobs) -> None:
+    job = submit(jobs, prompt="dawn", steps=5)
+    assert (job.status, job.position, job.attempt, job.asset_ids) == ("queued", 1, 0, ())
+    assert (job.request["prompt"], job.request["steps"], job.family) == ("dawn", 5, "starter")
+    assert isinstance(job.request["seed"], int)
+    assert jobs.get(job.id, user="local") == job
+
+
+def test_a_request_object_is_taken_like_its_fields(jobs: Jobs) -> None:
+    job = jobs.submit("gradient", GradientRequest(seed=7), source="cli")
+    assert (job.request["seed"], job.source) == (7, "cli")
+
+
+def test_unknown_capabilities_are_named_with_the_known_ones(jobs: Jobs) -> None:
+    assert "gradient" in refused(lambda: jobs.submit("sculpt", {}), 404)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"steps": 10_000}, "steps"),
+        ({"steps": "many"}, "steps"),
+        ({"step_seconds": float("nan")}, "step_seconds"),
+        ({"step_seconds": float("inf")}, "step_seconds"),
+        ({"prompt": "x" * 200_000}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": "forbidden"}, "prompt"),
+        ({"sculptor": "Rodin"}, "sculptor"),
+        ({"fault": "unknown"}, "fault"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_no_row(
+    jobs: Jobs, database: Database, request_: dict[str, Any], field: str
+) -> None:
+    message = refused(lambda: jobs.submit("gradient", request_), 422, field)
+    assert message.endswith(".")
+    assert len(message) < 300
+    with database.read() as session:
+        assert session.scalars(select(JobRow)).all() == []
+
+
+def test_a_full_queue_is_refused_until_a_job_leaves_it(build: Callable[..., Jobs]) -> None:
+    jobs = build(max_queued_jobs=2)
+    first = submit(jobs)
+    submit(jobs)
+    assert "2 jobs wait" in refused(lambda: submit(jobs), 429)
+    jobs.cancel(first.id, user="local")
+    submit(jobs)
+
+
+def test_the_cap_holds_when_many_submit_at_once(build: Callable[..., Jobs]) -> None:
+    jobs = build(max_queued_jobs=5)
+    answers: list[str] = []
+
+    def push() -> None:
+        for _ in range(3):
+            try:
+                answers.append(submit(jobs).id)
+            except StudioError as error:
+                assert error.status == 429
+                answers.append("")
+
+    threads = [threading.Thread(target=push) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 18
+    assert len([each for each in answers if each]) == 5
+    assert len(jobs.list(user="local")) == 5
+
+
+def test_too_little_free_disk_is_refused(build: Callable[..., Jobs]) -> None:
+    jobs = build(min_free_disk_mb=10**9)
+    assert "free some space" in refused(lambda: submit(jobs), 507)
+
+
+def test_the_same_key_is_the_same_job(jobs: Jobs) -> None:
+    first = submit(jobs, key="k", prompt="dawn")
+    assert submit(jobs, key="k", prompt="dawn").id == first.id
+    assert "another request" in refused(lambda: submit(jobs, key="k", prompt="dusk"), 409, "idempotency_key")
+    assert submit(jobs, user="eve", key="k", prompt="dawn").id != first.id
+    assert submit(jobs, prompt="dawn").id != first.id
+    refused(lambda: submit(jobs, key="x" * 256), 422, "idempotency_key")
+
+
+def test_the_same_key_at_the_same_moment_makes_one_job(jobs: Jobs) -> None:
+    together = threading.Barrier(6)
+    ids: set[str] = set()
+
+    def push() -> None:
+        together.wait()
+        ids.add(submit(jobs, key="k", prompt="dawn").id)
+
+    threads = [threading.Thread(target=push) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 1
+    assert len(jobs.list(user="local")) == 1
+
+
+def test_the_server_side_imports_no_torch() -> None:
+    code = """
+import sys, tempfile
+from studio import Studio
+assert not {"pydantic", "sqlalchemy", "PIL"} & set(sys.modules), "import studio is not cheap"
+from studio.settings import Settings
+with tempfile.TemporaryDirectory() as folder:
+    studio = Studio(Settings(data_dir=folder, min_free_disk_mb=0), capabilities="tests.probe:ALL", preload=False)
+    studio.start()
+    job = studio.jobs.submit("gradient", {"steps": 1})
+    studio.gallery.page(user="local")
+    studio.stop()
+heavy = {"torch", "diffusers", "transformers", "cv2", "imwatermark"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- the line ----------------------------------------------------------------------------------------------------------
+
+
+def test_first_come_first_served(jobs: Jobs) -> None:
+    ids = [submit(jobs, user=user).id for user in ("local", "eve", "local")]
+    assert [jobs.get(ids[0], user="local").position, jobs.get(ids[2], user="local").position] == [1, 3]
+    leased = [jobs.lease(), jobs.lease()]
+    assert [job.id for job in leased if job] == ids[:2]
+    assert jobs.get(ids[0], user="local").position is None
+    assert jobs.get(ids[2], user="local").position == 1
+    assert jobs.lease() is not None
+    assert jobs.lease() is None
+
+
+def test_a_cancelled_job_leaves_the_line_at_once(jobs: Jobs) -> None:
+    first, second = submit(jobs), submit(jobs)
+    assert jobs.cancel(first.id, user="local").status == "cancelled"
+    assert jobs.get(second.id, user="local").position == 1
+    leased = jobs.lease()
+    assert leased is not None
+    assert leased.id == second.id
+
+
+def test_cancelling_what_is_over_changes_nothing(jobs: Jobs) -> None:
+    job = submit(jobs)
+    jobs.lease()
+    jobs.done(job.id)
+    assert jobs.cancel(job.id, user="local").status == "done"
+
+
+def test_a_list_shows_the_newest_first_and_only_mine(jobs: Jobs) -> None:
+    first, second, other = submit(jobs), submit(jobs), submit(jobs, user="eve")
+    assert [job.id for job in jobs.list(user="local")] == [second.id, first.id]
+    assert [job.id for job in jobs.list(user="local", limit=1)] == [second.id]
+    jobs.cancel(second.id, user="local")
+    assert [job.id for job in jobs.list(user="local", active=True)] == [first.id]
+    assert [job.id for job in jobs.list(user="eve")] == [other.id]
+
+
+def test_another_users_job_does_not_exist(jobs: Jobs) -> None:
+    job = submit(jobs)
+
+    async def read() -> JobEvent:
+        return await anext(jobs.aevents(job.id, user="eve"))
+
+    for attempt in (
+        lambda: jobs.get(job.id, user="eve"),
+        lambda: jobs.cancel(job.id, user="eve"),
+        lambda: next(jobs.events(job.id, user="eve")),
+        lambda: asyncio.run(read()),
+        lambda: jobs.get("f" * 32, user="local"),
+    ):
+        assert "no such job" in refused(attempt, 404)
+    assert jobs.get(job.id, user="local").status == "queued"
+
+
+# -- estimates ---------------------------------------------------------------------------------------------------------
+
+
+class Idle:
+    """An executor that does nothing, with the families that it is told to hold."""
+
+    def __init__(self, *families: str, status: Any = "ready") -> None:
+        self._state = WorkerState(status, residents=tuple(ResidentModel(each, 1, "cpu", 0, ()) for each in families))
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def submitted(self) -> None: ...
+    def cancel(self, job_id: str) -> None: ...
+    def command(self, op: Any, family: str) -> None: ...
+    def state(self) -> WorkerState:
+        return self._state
+
+
+def test_nothing_is_promised_before_anything_is_known(jobs: Jobs) -> None:
+    assert submit(jobs).eta_seconds is None
+
+
+def test_an_estimate_scales_with_the_work_and_adds_what_is_ahead(jobs: Jobs, database: Database) -> None:
+    jobs.attach(Idle("starter"))
+    for seconds in (9.0, 10.0, 300.0):  # one run beside a busy neighbour does not spoil the median
+        finish(jobs, database, seconds, steps=10)
+    assert submit(jobs, steps=20).eta_seconds == pytest.approx(20)
+    assert submit(jobs, steps=5).eta_seconds == pytest.approx(25)
+
+
+def test_a_family_that_must_be_loaded_takes_longer_once(jobs: Jobs, database: Database) -> None:
+    finish(jobs, database, 18.0, load_seconds=8.0, steps=10)
+    jobs.attach(Idle("starter"))
+    assert submit(jobs, steps=10).eta_seconds == pytest.approx(10)
+    jobs.attach(Idle())
+    waiting = [submit(jobs, steps=10), *jobs.list(user="local", active=True)]
+    assert waiting[0].eta_seconds == pytest.approx(8 + 10 + 10)
+
+
+def test_no_estimate_while_a_family_ahead_is_unknown(jobs: Jobs, database: Database) -> None:
+    jobs.attach(Idle("starter"))
+    finish(jobs, database, 10.0, steps=10)
+    submit(jobs, model="sdxl")
+    assert submit(jobs).eta_seconds is None
+
+
+def test_no_estimate_while_the_worker_is_not_there(jobs: Jobs, database: Database) -> None:
+    finish(jobs, database, 10.0, steps=10)
+    jobs.attach(Idle("starter", status="starting"))
+    assert submit(jobs).eta_seconds is None
+
+
+def test_a_running_job_is_measured_by_its_own_steps(jobs: Jobs) -> None:
+    job = submit(jobs, steps=4)
+    jobs.lease()
+    assert jobs.get(job.id, user="local").eta_seconds is None
+    for step in (1, 2):
+        threading.Event().wait(0.05)
+        jobs.progress(job.id, step, 4)
+    pace = jobs.step_seconds(job.id)
+    assert pace is not None
+    assert jobs.get(job.id, user="local").eta_seconds == pytest.approx(2 * pace)
+    jobs.progress(job.id, 4, 4)
+    assert jobs.get(job.id, user="local").eta_seconds == 0
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def test_events_begin_with_a_snapshot_and_end_with_the_end(jobs: Jobs) -> None:
+    job = submit(jobs)
+    events = jobs.events(job.id, user="local")
+    assert next(events).job == job
+    jobs.lease()
+    assert next(events).job.status == "running"
+    jobs.progress(job.id, 1, 6, "Drawing", b"webp")
+    event = next(events)
+    assert (event.kind, event.job.step, event.job.message, event.preview) == ("progress", 1, "Drawing", b"webp")
+    jobs.done(job.id, ["cut", "cut"])
+    last = list(events)
+    assert [each.job.status for each in last] == ["done"]
+    assert last[0].job.notes == ("cut",)
+
+
+def test_who_comes_back_gets_the_newest_state_and_preview(jobs: Jobs) -> None:
+    job = submit(jobs)
+    jobs.lease()
+    jobs.progress(job.id, 3, 6, preview=b"webp")
+    again = jobs.events(job.id, user="local")
+    snapshot = next(again)
+    assert (snapshot.kind, snapshot.job.step, snapshot.preview) == ("state", 3, b"webp")
+    again.close()
+    jobs.done(job.id)
+    assert [each.job.status for each in jobs.events(job.id, user="local")] == ["done"]
+
+
+def test_a_slow_reader_skips_progress_but_no_change_of_state(jobs: Jobs) -> None:
+    job = submit(jobs)
+    events = jobs.events(job.id, user="local")
+    next(events)
+    jobs.lease()
+    for step in range(1, 100):
+        jobs.progress(job.id, step, 100, preview=b"webp" if step == 50 else None)
+    jobs.done(job.id)
+    read = list(events)
+    assert [(each.kind, each.job.status) for each in read] == [
+        ("state", "running"),
+        ("progress", "running"),
+        ("state", "done"),
+    ]
+    assert (read[1].job.step, read[1].preview) == (99, b"webp")
+
+
+def test_those_who_wait_hear_that_they_moved_up(jobs: Jobs) -> None:
+    first, second = submit(jobs), submit(jobs)
+    events = jobs.events(second.id, user="local")
+    assert next(events).job.position == 2
+    jobs.cancel(first.id, user="local")
+    assert next(events).job.position == 1
+
+
+def test_events_reach_an_event_loop(jobs: Jobs) -> None:
+    job = submit(jobs)
+
+    async def read() -> list[str]:
+        statuses = []
+        async for event in jobs.aevents(job.id, user="local"):
+            statuses.append(event.job.status)
+            if len(statuses) == 1:
+                await asyncio.to_thread(jobs.lease)
+                await asyncio.to_thread(jobs.fail, job.id, "No.")
+        return statuses
+
+    assert asyncio.run(read()) == ["queued", "running", "failed"]
+
+
+def test_the_end_of_the_server_ends_the_streams(jobs: Jobs) -> None:
+    job = submit(jobs)
+    events = jobs.events(job.id, user="local")
+    next(events)
+    jobs.close()
+    assert list(events) == []
+    assert [each.job.status for each in jobs.events(job.id, user="local")] == ["queued"]
+
+
+# -- loss and recovery -------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_job_runs_again_first_with_the_same_request_three_times(jobs: Jobs) -> None:
+    job, behind = submit(jobs), submit(jobs)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        leased = jobs.lease()
+        assert leased is not None
+        assert (leased.id, leased.attempt, leased.request) == (job.id, attempt, job.request)
+        jobs.lost(job.id, "The worker stopped")
+    over = jobs.get(job.id, user="local")
+    assert (over.status, over.error) == (
+        "failed",
+        "The worker stopped 3 times in this job: try a smaller size or another model.",
+    )
+    leased = jobs.lease()
+    assert leased is not None
+    assert leased.id == behind.id
+
+
+def test_a_cancelled_job_is_not_run_again_after_a_loss(jobs: Jobs) -> None:
+    job = submit(jobs)
+    jobs.lease()
+    assert jobs.cancel(job.id, user="local").status == "running"
+    jobs.lost(job.id, "The worker stopped")
+    assert jobs.get(job.id, user="local").status == "cancelled"
+
+
+def test_a_job_given_back_has_lost_no_attempt(jobs: Jobs) -> None:
+    job = submit(jobs)
+    jobs.lease()
+    jobs.give_back(job.id)
+    again = jobs.get(job.id, user="local")
+    assert (again.status, again.attempt, again.position) == ("queued", 0, 1)
+
+
+def test_a_start_queues_what_was_running_and_ends_what_was_cancelled(build: Callable[..., Jobs]) -> None:
+    before = build()
+    ids = [submit(before).id for _ in range(4)]
+    for _ in range(3):
+        before.lease()
+    before.done(ids[0])
+    before.cancel(ids[1], user="local")
+    after = build()
+    after.recover()
+    found = [(job.status, job.attempt) for job in (after.get(id, user="local") for id in ids)]
+    assert found == [("done", 1), ("cancelled", 1), ("queued", 1), ("queued", 0)]
+    after.recover()
+    assert [after.get(id, user="local").status for id in ids] == ["done", "cancelled", "queued", "queued"]
+
+
+def test_a_job_that_takes_the_server_down_each_time_is_given_up(build: Callable[..., Jobs]) -> None:
+    id = submit(build()).id
+    for _ in range(MAX_ATTEMPTS):
+        jobs = build()
+        assert jobs.lease() is not None
+        build().recover()
+    assert build().get(id, user="local").status == "failed"
+
+
+def test_cancel_keeps_nothing_but_what_was_starred(settings: Settings, database: Database, jobs: Jobs) -> None:
+    from PIL import Image
+
+    gallery = Gallery(settings, database)
+    released = Trust(settings.model_copy(update={"watermark": False})).release(
+        Image.new("RGB", (256, 256)), parameters={}
+    )
+    job = submit(jobs, count=3)
+    jobs.lease()
+    assets = [
+        gallery.add(
+            released, owner="local", job_id=job.id, index=index, capability="gradient", family="", seed=0, parameters={}
+        )
+        for index in range(2)
+    ]
+    gallery.star(assets[1].id, True, user="local")
+    jobs.cancel(job.id, user="local")
+    jobs.cancelled(job.id)
+    assert jobs.get(job.id, user="local").asset_ids == (assets[1].id,)
+    assert [path.stem for path in (settings.data_dir / "pictures").glob("*/*")] == [assets[1].id]
+
+
+def test_steps_and_times_of_a_finished_job_are_remembered(jobs: Jobs) -> None:
+    job = submit(jobs, steps=6)
+    started = now()
+    jobs.lease()
+    jobs.progress(job.id, 6, 6)
+    jobs.done(job.id)
+    over = jobs.get(job.id, user="local")
+    assert (over.step, over.steps, over.message) == (6, 6, "")
+    assert over.started_at is not None
+    assert over.finished_at is not None
+    assert started <= over.started_at <= over.finished_at
+    assert over.seconds == pytest.approx((over.finished_at - over.started_at) / timedelta(seconds=1), abs=1e-6)
