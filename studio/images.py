@@ -38,7 +38,7 @@ def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Imag
         width, height = image.size
         if width * height > max_pixels:
             raise StudioError(
-                f"This picture has {width} x {height} pixels; scale it down to at most {max_pixels / 1e6:.0f} megapixels.",
+                f"This picture has {width} x {height} pixels; scale it to at most {max_pixels / 1e6:.0f} megapixels.",
                 field="image",
             )
         try:
@@ -52,7 +52,7 @@ def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Imag
 
 
 def write_png(image: Image.Image, parameters: Mapping[str, Any]) -> bytes:
-    """PNG bytes with `infotext` in the text chunk "parameters" and the full JSON in "studio". Same input, same bytes."""
+    """PNG bytes, `infotext` in the text chunk "parameters", the full JSON in "studio". Same input, same bytes."""
     info = PngImagePlugin.PngInfo()
     info.add_text(INFOTEXT_KEY, infotext(parameters))  # becomes iTXt by itself when it is not Latin-1
     info.add_itxt(STUDIO_KEY, json.dumps(parameters, ensure_ascii=False, allow_nan=False, sort_keys=True))
@@ -64,7 +64,7 @@ def write_png(image: Image.Image, parameters: Mapping[str, Any]) -> bytes:
 def read_parameters(source: bytes | Path) -> dict[str, Any] | None:
     """The settings a picture carries: our JSON first, else the infotext of other tools (PNG text or EXIF user comment).
 
-    Keys are those of our own `parameters`; None when the picture carries none. Raises `StudioError` if it is no picture.
+    Keys are those of our own `parameters`; None when it carries none. Raises `StudioError` if it is no picture.
     """
     with _header(source) as image:
         try:
@@ -80,7 +80,7 @@ def read_parameters(source: bytes | Path) -> dict[str, Any] | None:
 
 
 def infotext(parameters: Mapping[str, Any]) -> str:
-    """Parameters in the form AUTOMATIC1111 made common: prompt, "Negative prompt: ...", one line of "Key: value" pairs."""
+    """The form AUTOMATIC1111 made common: the prompt, "Negative prompt: ...", one line of "Key: value" pairs."""
     lines = [str(parameters.get("prompt") or "")]
     if negative := parameters.get("negative_prompt"):
         lines.append(f"Negative prompt: {negative}")
@@ -114,11 +114,10 @@ def parse_infotext(text: str) -> dict[str, Any] | None:
                 result[name] = _TYPES.get(name, str)(found[key])
             except ValueError:
                 continue  # a value we cannot read is a setting we leave alone
-    if schedule := found.get("Schedule type"):  # newer writers split "DPM++ 2M Karras" over two fields
-        if schedule.lower() not in ("automatic", "uniform") and schedule not in result.get("sampler", ""):
-            result["sampler"] = f"{result.get('sampler', '')} {schedule}".strip()
-    if "sampler" in result:
-        result["sampler"] = sampler_id(result["sampler"])
+    if sampler := result.get("sampler"):
+        schedule = found.get("Schedule type", "")  # newer writers split "DPM++ 2M Karras" over two fields
+        whole = sampler if schedule in sampler else f"{sampler} {schedule}"
+        result["sampler"] = sampler_id(whole) if sampler_id(whole) in A1111_SAMPLERS else sampler_id(sampler)
     return result
 
 

@@ -1,4 +1,4 @@
-"""The one way out: every picture of every capability is judged, watermarked and stamped here before it is kept or shown.
+"""The one way out: every picture is judged, watermarked and stamped here before it is kept or shown.
 
 `gallery.add` takes only `Released`, and only `Trust.release` can make one.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from studio.capability import StudioError
 from studio.images import write_png
 from studio.trust import watermark
 from studio.trust.safety import ClassifierChecker, SafetyChecker, Verdict, judge
@@ -58,8 +57,8 @@ class Trust:
     def release(self, image: Image.Image, *, parameters: Mapping[str, Any]) -> Released:
         """``image`` as a releasable PNG; the same picture and parameters give the same bytes.
 
-        ``parameters`` holds JSON types only, and neither times nor ids. Raises `StudioError` when the safety checker does
-        not allow the picture, or when the watermark cannot be read back from it.
+        ``parameters`` holds JSON types only, and neither times nor ids. Raises `StudioError` when the safety checker
+        does not allow the picture, or when the watermark cannot be read back from it.
         """
         image = image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
         verdict = asdict(judge(self._checker, image.convert("RGB"))) if self._checker else {}
@@ -67,7 +66,7 @@ class Trust:
         try:
             identity = json.dumps(stamped, sort_keys=True, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise StudioError(f"The picture's parameters are not JSON ({error}), so it was not kept.", status=500) from error
+            raise TypeError(f"parameters must be JSON: {error}") from error
         if self._watermark:
             key = watermark.make_key(hashlib.sha256(image.tobytes() + identity).digest())
             marked = watermark.embed(image, key)
