@@ -43,9 +43,9 @@ GB = 1e9
 
 RELIEFS = (
     "",
-    "other models were put away to free memory",
-    "memory is short, so the picture was decoded in tiles",
-    "memory is short, so parts of the model wait in main memory; this is slower",
+    "Other models were put away to free memory.",
+    "Memory is short, so the picture was decoded in tiles.",
+    "Memory is short, so parts of the model wait in main memory; this is slower.",
 )
 """What each rung of the out-of-memory ladder does, as a note for the user."""
 

@@ -124,7 +124,7 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
                 )
             files[name] = [_shield(line) for line in lines]
             waiting += lines
-    manager = WildcardManager(root_map={"": [files]})
+    manager = WildcardManager(root_map={"": [dict(files)]})
     try:
         picked = RandomPromptGenerator(manager, seed=seed).generate(_shield(prompt), 1)[0]
     except (pyparsing.ParseBaseException, ValueError):

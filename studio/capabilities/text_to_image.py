@@ -73,20 +73,23 @@ class TextToImage(Capability):
 
     def prepare(self, request: TextToImageRequest, catalog: Catalog) -> TextToImageRequest:
         family = catalog.get(request.model)
+        width = request.width if request.width is not None else family.native_size
+        height = request.height if request.height is not None else family.native_size
+        steps = request.steps if request.steps is not None else family.steps
         filled = request.model_copy(
             update={
                 "model": family.id,
-                "width": request.width if request.width is not None else family.native_size,
-                "height": request.height if request.height is not None else family.native_size,
-                "steps": request.steps if request.steps is not None else family.steps,
+                "width": width,
+                "height": height,
+                "steps": steps,
                 "guidance_scale": request.guidance_scale if request.guidance_scale is not None else family.guidance,
                 "sampler": request.sampler or family.sampler,
                 "seed": request.seed if request.seed is not None else secrets.randbelow(SEEDS),
                 "batch_size": min(request.batch_size, request.count),
             }
         )
-        check_size(family, filled.width, filled.height)
-        check_sampler(filled.sampler, filled.steps, family)
+        check_size(family, width, height)
+        check_sampler(filled.sampler, steps, family)
         if self.work(filled) > MAX_WORK:
             raise StudioError(
                 "This asks for too much at once; use fewer pictures, fewer steps or a smaller size.",
@@ -102,10 +105,10 @@ class TextToImage(Capability):
     def run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
         from studio.models import OutOfMemory, PipelineSpec
 
-        family = context.catalog.require(request.model)
-        waiting = [_picture(request, (request.seed + index) % SEEDS, context) for index in range(request.count)]
-        spec = PipelineSpec(family.id, self.name, request.sampler)
-        total, done, batch = request.count * request.steps, 0, request.batch_size
+        plan = _Plan.of(request, context)
+        waiting = [plan.picture(index, context) for index in range(request.count)]
+        spec = PipelineSpec(plan.family.id, self.name, request.sampler)
+        total, done, batch = request.count * plan.steps, 0, request.batch_size
         context.progress(0, total)
 
         def loading(bytes_done: int, bytes_all: int, message: str) -> None:
@@ -116,7 +119,7 @@ class TextToImage(Capability):
         while waiting:
             wanted = waiting[:batch]
             try:
-                work = partial(_draw, request=request, family=family, wanted=wanted, done=done, context=context)
+                work = partial(_draw, plan=plan, wanted=wanted, done=done, total=total, context=context)
                 drawn = context.models.run(spec, work, loading)
             except OutOfMemory:
                 if len(wanted) == 1:
@@ -124,12 +127,15 @@ class TextToImage(Capability):
                 batch = (len(wanted) + 1) // 2
                 shrunk = (f"Memory was short, so at most {batch} pictures were made at the same time.",)
                 continue
-            note = context.models.note(family.id)
+            relief = context.models.note(plan.family.id)
             for picture, image, notes in drawn:
-                extra = (*notes, *shrunk, *((note[0].upper() + note[1:] + ".",) if note else ()))
-                parameters = _parameters(request, family, picture, context)
-                yield Output(image=image, seed=picture.seed, parameters=parameters, notes=extra)
-            done += len(drawn) * request.steps
+                yield Output(
+                    image=image,
+                    seed=picture.seed,
+                    parameters=plan.parameters(picture, context),
+                    notes=(*notes, *shrunk, *((relief,) if relief else ())),
+                )
+            done += len(drawn) * plan.steps
             waiting = waiting[len(drawn) :]
 
 
@@ -142,61 +148,75 @@ class _Picture:
     negative_prompt: str
 
 
-def _picture(request: TextToImageRequest, seed: int, context: Context) -> _Picture:
-    prompt = resolve_choices(request.prompt, seed, context.wildcard)
-    return _Picture(seed, prompt, resolve_choices(request.negative_prompt, seed, context.wildcard))
+@dataclass(frozen=True)
+class _Plan:
+    """A prepared request with nothing left open."""
+
+    request: TextToImageRequest
+    family: Family
+    width: int
+    height: int
+    steps: int
+    seed: int
+    guidance_scale: float
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, request: TextToImageRequest, context: Context) -> _Plan:
+        family = context.catalog.require(request.model)
+        width, height, steps, seed = request.width, request.height, request.steps, request.seed
+        if width is None or height is None or steps is None or seed is None or request.guidance_scale is None:
+            raise StudioError("This request was not prepared; submit it as a job.", status=500)
+        guidance, notes = request.guidance_scale, ()
+        if not family.supports("guidance") and guidance != family.guidance:
+            notes = (f"{family.name} works at its own guidance of {family.guidance:g}; the setting was left out.",)
+            guidance = family.guidance
+        return cls(request, family, width, height, steps, seed, guidance, notes)
+
+    def picture(self, index: int, context: Context) -> _Picture:
+        seed = (self.seed + index) % SEEDS
+        prompt = resolve_choices(self.request.prompt, seed, context.wildcard)
+        return _Picture(seed, prompt, resolve_choices(self.request.negative_prompt, seed, context.wildcard))
+
+    def parameters(self, picture: _Picture, context: Context) -> dict[str, Any]:
+        return {
+            "capability": TextToImage.name,
+            "prompt": picture.prompt,
+            "negative_prompt": picture.negative_prompt,
+            "width": self.width,
+            "height": self.height,
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "sampler": self.request.sampler,
+            "seed": picture.seed,
+            "model": self.family.id,
+            "model_hash": context.models.weights_hash(self.family.id),
+            "styles": list(self.request.styles),
+            "requested": self.request.model_dump(mode="json"),
+            "upscaler": "lanczos" if self.family.pixel_scale > 1 else "",
+            "versions": versions(),
+        }
 
 
 def _draw(
-    pipe: Any, request: TextToImageRequest, family: Family, wanted: list[_Picture], done: int, context: Context
+    pipe: Any, *, plan: _Plan, wanted: list[_Picture], done: int, total: int, context: Context
 ) -> list[tuple[_Picture, Image, tuple[str, ...]]]:
     """Draw the first of ``wanted`` that fit into one batch without changing each other; at least one."""
-    encoded = [
-        encode(
-            pipe,
-            picture.prompt,
-            picture.negative_prompt,
-            weights=family.supports("prompt-weights"),
-            negative=family.supports("negative-prompt"),
-        )
-        for picture in wanted
-    ]
+    family = plan.family
+    weights, negative = family.supports("prompt-weights"), family.supports("negative-prompt")
+    encoded = [encode(pipe, each.prompt, each.negative_prompt, weights=weights, negative=negative) for each in wanted]
     together = list(itertools.takewhile(lambda item: item.key == encoded[0].key, encoded))
-    guidance, notes = request.guidance_scale, ()
-    if not family.supports("guidance") and guidance != family.guidance:
-        notes = (f"{family.name} works at its own guidance of {family.guidance:g}; the setting was left out.",)
-        guidance = family.guidance
-    total, size = request.count * request.steps, len(together)
+    size = len(together)
     images = draw(
         pipe,
         merge(together),
-        width=request.width // family.pixel_scale,
-        height=request.height // family.pixel_scale,
-        steps=request.steps,
-        guidance_scale=guidance,
+        width=plan.width // family.pixel_scale,
+        height=plan.height // family.pixel_scale,
+        steps=plan.steps,
+        guidance_scale=plan.guidance_scale,
         seeds=[picture.seed for picture in wanted[:size]],
         report=lambda steps, preview: context.progress(done + steps * size, total, preview=preview),
     )
     if family.pixel_scale > 1:
-        images = [image.resize((request.width, request.height), Resampling.LANCZOS) for image in images]
-    return [(wanted[index], images[index], together[index].notes + notes) for index in range(size)]
-
-
-def _parameters(request: TextToImageRequest, family: Family, picture: _Picture, context: Context) -> dict[str, Any]:
-    return {
-        "capability": TextToImage.name,
-        "prompt": picture.prompt,
-        "negative_prompt": picture.negative_prompt,
-        "width": request.width,
-        "height": request.height,
-        "steps": request.steps,
-        "guidance_scale": request.guidance_scale if family.supports("guidance") else family.guidance,
-        "sampler": request.sampler,
-        "seed": picture.seed,
-        "model": family.id,
-        "model_hash": context.models.weights_hash(family.id),
-        "styles": list(request.styles),
-        "requested": request.model_dump(mode="json"),
-        "upscaler": "lanczos" if family.pixel_scale > 1 else "",
-        "versions": versions(),
-    }
+        images = [image.resize((plan.width, plan.height), Resampling.LANCZOS) for image in images]
+    return [(wanted[index], images[index], together[index].notes + plan.notes) for index in range(size)]
