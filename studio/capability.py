@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StudioError(Exception):
-    """One sentence for the user that names the fix. ``status`` is for HTTP, ``field`` names the request field at fault."""
+    """One sentence for the user that names the fix. ``status`` is for HTTP, ``field`` the request field at fault."""
 
     def __init__(self, message: str, *, field: str | None = None, status: int = 422) -> None:
         super().__init__(message)

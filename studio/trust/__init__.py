@@ -63,10 +63,7 @@ class Trust:
         image = image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
         verdict = asdict(judge(self._checker, image.convert("RGB"))) if self._checker else {}
         stamped, mark = dict(parameters), {}
-        try:
-            identity = json.dumps(stamped, sort_keys=True, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"parameters must be JSON: {error}") from error
+        identity = json.dumps(stamped, sort_keys=True, allow_nan=False).encode()
         if self._watermark:
             key = watermark.make_key(hashlib.sha256(image.tobytes() + identity).digest())
             marked = watermark.embed(image, key)
