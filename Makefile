@@ -8,8 +8,13 @@ ARGS ?=
 
 .PHONY: run test lint bench starter lock
 
+# Opens the page in a browser where there is a screen.
 run: $(VENV)/.run
-	$(PY) app.py
+	@url=http://127.0.0.1:$${STUDIO_PORT:-7860}; \
+	if [ -z "$$CI" ] && { [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
+		(for i in $$(seq 60); do sleep 1; if curl -sfo /dev/null $$url/healthz; then exec $(PY) -m webbrowser $$url; fi; done) >/dev/null & \
+	fi; \
+	exec $(PY) app.py
 
 test: $(VENV)/.dev $(VENV)/.browser
 	$(PY) -m pytest $(ARGS)
@@ -23,9 +28,9 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks $(ARGS)
 
-# Runs every step that is not done yet; ARGS="--preset gpu" on a machine with a CUDA device.
+# Runs every step whose training time is not used up yet; ARGS="--preset gpu" on a machine with a CUDA device.
 starter: $(VENV)/.dev
-	$(PY) -m studio.starter $(ARGS)
+	$(PY) -m studio.starter.train $(ARGS)
 
 # Resolve the ranges again, for Linux, macOS and Windows at once.
 lock: $(VENV)/.run
