@@ -44,7 +44,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from studio.capability import Cancelled
 from studio.families import COMPLETE, Catalog
+from studio.models import ModelManager
 from studio.settings import Settings
 
 SD_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -328,3 +330,29 @@ def catalog(root: Path, *ids: str, **more: Any) -> Catalog:
     for id in ids:
         place(id, at)
     return Catalog(at)
+
+
+class Context:
+    """What a capability runs in, recording what it reports. ``cancel_at``: the step at which its owner cancels."""
+
+    def __init__(self, catalog: Catalog, models: ModelManager | None = None, *, cancel_at: int | None = None) -> None:
+        self.catalog = catalog
+        self.settings = catalog.settings
+        self.models = models or ModelManager(catalog.settings, catalog)
+        self.steps: list[tuple[int, int]] = []
+        self.previews: list[Any] = []
+        self.messages: list[str] = []
+        self.files: dict[str, list[str]] = {}
+        self.cancel_at = cancel_at
+
+    def progress(self, step: int, steps: int, preview: Any = None, message: str = "") -> None:
+        if self.cancel_at is not None and step >= self.cancel_at:
+            raise Cancelled
+        self.steps.append((step, steps))
+        if preview is not None:
+            self.previews.append(preview)
+        if message:
+            self.messages.append(message)
+
+    def wildcard(self, name: str) -> list[str]:
+        return self.files.get(name, [])
