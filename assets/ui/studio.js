@@ -37,7 +37,7 @@
   }
 
   function openTab(name) {
-    $$('[role="tab"]').find((tab) => tab.textContent.trim() === name)?.click();
+    $(`#tabs [role="tab"][data-tab-id="${name}"]`)?.click();
   }
 
   /* -- toasts ------------------------------------------------------------------------------------------------ */
@@ -122,7 +122,6 @@
   function reuse(id) {
     if (box?.open) box.close();
     window.studio.payload = id;
-    openTab("Create");
     press("do-reuse");
     window.scrollTo({ top: 0 });
   }

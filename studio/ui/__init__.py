@@ -10,14 +10,13 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from markupsafe import Markup
 
-from studio.capabilities import ALL
 from studio.capability import StudioError
 from studio.settings import ROOT
 from studio.ui import about, gallery, models
 from studio.ui.create import CreateTab
 from studio.ui.forms import Action
 from studio.ui.live import Live
-from studio.ui.markup import finish, icon
+from studio.ui.markup import finish, html, icon
 from studio.ui.theme import StudioTheme, head
 
 if TYPE_CHECKING:
@@ -29,9 +28,10 @@ PAGES = {"text-to-image": CreateTab}
 
 _HEADER = Markup(
     '<header class="bar"><a class="brand" href="/" aria-label="Creative Studio">{mark}<span>Creative Studio</span></a>'
-    '<div class="bar-tools"><button type="button" class="status" id="status" data-act="tab" data-tab="Models" '
+    '<div class="bar-tools"><button type="button" class="status" id="status" data-act="tab" data-tab="models" '
     'title="Open Models"><i></i><span>Starting</span></button>'
-    '<button type="button" class="tool" data-act="theme" aria-label="Light or dark" title="Light or dark">{theme}</button></div>'
+    '<button type="button" class="tool" data-act="theme" aria-label="Light or dark" title="Light or '
+    'dark">{theme}</button></div>'
     '<div class="sr-only" id="live-region" role="status" aria-live="polite"></div></header>'
 )
 _MARK = Markup(
@@ -42,12 +42,14 @@ _MARK = Markup(
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole page, unmounted."""
-    with gr.Blocks(title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
+    with gr.Blocks(
+        title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as demo:
         live = Live(studio)
         actions: dict[str, Action] = {**gallery.actions(studio), **models.actions(studio)}
 
         def act(data: dict[str, Any]) -> dict[str, Any]:
-            """Everything the page's script asks for: ``{"op": name, ...}``. A refusal comes back as ``{"error": sentence}``."""
+            """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
             action = actions.get(str(data.get("op")) if isinstance(data, dict) else "")
             if action is None:
                 return {"error": "This page is older than the studio: reload it."}
@@ -56,14 +58,14 @@ def build(studio: Studio) -> gr.Blocks:
             except StudioError as error:
                 return {"error": error.message}
 
-        gr.HTML(
+        html(
             finish(_HEADER.format(mark=_MARK, theme=icon("theme"))),
             elem_id="header",
             server_functions=[act],
             js_on_load="window.studio.connect(server)",
         )
         with gr.Tabs(elem_id="tabs") as tabs:
-            for capability in ALL:
+            for capability in studio.capabilities.values():
                 page = PAGES.get(capability.name)
                 if page is None:
                     continue

@@ -6,11 +6,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-import gradio as gr
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from studio.ui.markup import finish, join
+from studio.ui.markup import finish, html, join
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -26,7 +25,7 @@ _PACKAGES = ("gradio", "torch", "diffusers", "transformers")
 
 
 def build(studio: Studio) -> None:
-    gr.HTML(finish(_page(studio)), elem_id="about")
+    html(finish(_page(studio)), elem_id="about")
 
 
 def _version(package: str) -> str:
@@ -38,18 +37,22 @@ def _version(package: str) -> str:
 
 def _page(studio: Studio) -> Markup:
     keys = join(
-        Markup("<tr><td>{}</td><td>{}</td></tr>").format(join(Markup("<kbd>{}</kbd>").format(part) for part in _split(key)), words)
+        Markup("<tr><td>{}</td><td>{}</td></tr>").format(
+            join(Markup("<kbd>{}</kbd>").format(part) for part in _split(key)), words
+        )
         for key, words in _KEYS
     )
     software = [("Python", sys.version.split()[0]), *((name, _version(name)) for name in _PACKAGES)]
     rows = join(Markup("<tr><td>{}</td><td>{}</td></tr>").format(*row) for row in software)
     return Markup(
-        '<div class="about"><div class="about-main"><section class="panel"><h2>Creative Studio</h2><p class="lead">A studio for making '
+        '<div class="about"><div class="about-main"><section class="panel"><h2>Creative Studio</h2>'
+        '<p class="lead">A studio for making '
         "pictures with open models, on your own computer. Nothing you write or draw leaves it.</p>"
-        '<p>Licence: Apache-2.0. Each model has a licence of its own, shown wherever it can be chosen.</p>'
+        "<p>Licence: Apache-2.0. Each model has a licence of its own, shown wherever it can be chosen.</p>"
         '<p><a class="button" href="/api/docs">Open the API documentation</a></p></section>'
         '<section class="panel prose"><h3>Starter models and their art</h3>{attribution}</section></div>'
-        '<div class="about-side"><section class="panel"><h3>Keyboard</h3><table class="keys"><tbody>{keys}</tbody></table></section>'
+        '<div class="about-side"><section class="panel"><h3>Keyboard</h3><table class="keys">'
+        "<tbody>{keys}</tbody></table></section>"
         '<section class="panel"><h3>Versions</h3><table><tbody>{rows}</tbody></table></section>'
         '<section class="panel"><h3>Settings</h3><p>Set before the studio starts, as environment variables.</p>'
         '<dl class="settings">{settings}</dl></section></div></div>'
@@ -64,7 +67,9 @@ def _attribution(studio: Studio) -> Markup:
     """The model card of the starter pack, without its front matter. HTML in it is shown as text, never run."""
     card = studio.settings.starter_dir / "README.md"
     if not card.is_file():
-        return Markup("<p>The starter models are not in this copy of the studio: run <code>make starter</code> to train them.</p>")
+        return Markup(
+            "<p>The starter models are not in this copy of the studio: run <code>make starter</code> to train them.</p>"
+        )
     text = card.read_text(encoding="utf-8")
     if text.startswith("---"):
         text = text.split("---", 2)[-1]

@@ -15,7 +15,7 @@ from studio.prompts import apply_styles
 from studio.sampling import samplers_for
 from studio.ui.forms import RATIOS, USER, Action, preset_size, ratio_of, vocabulary
 from studio.ui.live import Live
-from studio.ui.markup import finish, icon, join, licence_badge
+from studio.ui.markup import finish, html, icon, join, licence_badge
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -53,19 +53,24 @@ class CreateTab:
     def _build(self) -> None:
         family = self._default()
         with gr.Row(elem_id="create", equal_height=False):
-            with gr.Column(elem_id="controls", elem_classes="panel"):
+            with gr.Column(elem_id="controls"):
                 with gr.Column(elem_id="fields"):
                     self.model = gr.Dropdown(
-                        self._models(), value=family.id, label="Model", elem_id="model", filterable=False, interactive=True
+                        self._models(),
+                        value=family.id,
+                        label="Model",
+                        elem_id="model",
+                        filterable=False,
+                        interactive=True,
                     )
-                    self.model_line = gr.HTML(self._model_line(family), elem_id="model-line")
+                    self.model_line = html(self._model_line(family), elem_id="model-line")
                     self.prompt = gr.Textbox(
                         label="Prompt", lines=3, max_lines=9, autofocus=True, elem_id="prompt",
                         placeholder=f"For example: {self._examples(family)[0]}",
                     )  # fmt: skip
                     with gr.Row(elem_id="prompt-tools"):
                         self.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
-                        self.ideas = gr.HTML(self._ideas(family), elem_id="ideas")
+                        self.ideas = html(self._ideas(family), elem_id="ideas")
                     self.ratio = gr.Radio(list(RATIOS), value="1:1", label="Shape", elem_id="ratio")
                     self.count = gr.Radio([1, 2, 4, 8], value=1, label="Pictures", elem_id="count")
                     with gr.Accordion("Styles and negative prompt", open=False, elem_id="styles-panel"):
@@ -79,15 +84,20 @@ class CreateTab:
                         )  # fmt: skip
                         with gr.Row(elem_classes="inline"):
                             self.style_name = gr.Textbox(
-                                label="Style name", elem_id="style-name", placeholder="Save the prompt as a style", max_lines=1
+                                label="Style name",
+                                elem_id="style-name",
+                                placeholder="Save the prompt as a style",
+                                max_lines=1,
                             )
                             self.style_save = gr.Button("Save", size="sm", elem_id="style-save")
                             self.style_delete = gr.Button("Delete", size="sm", elem_id="style-delete")
                     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                         with gr.Row(elem_classes="pair"):
-                            self.seed_mode = gr.Radio(["Random", "Fixed"], value="Random", label="Seed", elem_id="seed-mode")
-                            self.seed = gr.Number(
-                                None, label="Fixed seed", precision=0, elem_id="seed", placeholder="random each time"
+                            self.seed_mode = gr.Radio(
+                                ["Random", "Fixed"], value="Random", label="Seed", elem_id="seed-mode"
+                            )
+                            self.seed = gr.Textbox(
+                                label="Fixed seed", elem_id="seed", placeholder="0 to 4294967295", max_lines=1
                             )
                             self.seed_reuse = gr.Button("Reuse last", size="sm", elem_id="seed-reuse")
                         self.steps = gr.Slider(1, 150, value=family.steps, step=1, label="Steps", elem_id="steps")
@@ -96,34 +106,40 @@ class CreateTab:
                             info="How strictly the prompt is followed.",
                         )  # fmt: skip
                         self.sampler = gr.Dropdown(
-                            self._samplers(family), value=family.sampler, label="Sampler", elem_id="sampler", filterable=False
+                            self._samplers(family),
+                            value=self._sampler(family),
+                            label="Sampler",
+                            elem_id="sampler",
+                            filterable=False,
                         )
                         with gr.Row(elem_classes="pair"):
                             self.width = gr.Number(family.native_size, label="Width", precision=0, elem_id="width")
                             self.height = gr.Number(family.native_size, label="Height", precision=0, elem_id="height")
                         with gr.Row(elem_classes="pair"):
-                            self.exact_count = gr.Number(1, label="Number of pictures", precision=0, elem_id="exact-count")
+                            self.exact_count = gr.Number(
+                                1, label="Number of pictures", precision=0, elem_id="exact-count"
+                            )
                             self.batch = gr.Number(1, label="At the same time", precision=0, elem_id="batch")
                     with gr.Accordion("Wildcards", open=False, elem_id="wildcards"):
                         self.wildcard = gr.Dropdown(
                             self._wildcards(), value=None, label="List", allow_custom_value=True, elem_id="wildcard",
                             info="__name__ in a prompt picks one line of the list; {a|b} picks between words.",
                         )  # fmt: skip
-                        self.wildcard_lines = gr.Textbox(label="Choices, one a line", lines=4, max_lines=10, elem_id="wildcard-lines")
+                        self.wildcard_lines = gr.Textbox(
+                            label="Choices, one a line", lines=4, max_lines=10, elem_id="wildcard-lines"
+                        )
                         with gr.Row(elem_classes="inline"):
                             self.wildcard_save = gr.Button("Save list", size="sm", elem_id="wildcard-save")
                             self.wildcard_delete = gr.Button("Delete list", size="sm", elem_id="wildcard-delete")
                 with gr.Column(elem_id="actions"):
-                    self.problem = gr.HTML("", elem_id="problem")
+                    self.problem = html("", elem_id="problem")
                     with gr.Row(elem_id="run"):
                         self.generate = gr.Button("Generate", variant="primary", size="lg", elem_id="generate")
                         self.cancel = gr.Button("Cancel", size="lg", elem_id="cancel", interactive=False)
             with gr.Column(elem_id="results"):
-                self.stage = gr.HTML(
-                    self._live.stage(None), elem_id="stage", js_on_load="window.studio.stage(element)"
-                )
-                self.queue = gr.HTML("", elem_id="queue")
-                self.recent = gr.HTML("", elem_id="recent")
+                self.stage = html(self._live.stage(None), elem_id="stage", js_on_load="window.studio.stage(element)")
+                self.queue = html("", elem_id="queue")
+                self.recent = html("", elem_id="recent")
         # What the page's script uses; none of it is drawn.
         with gr.Column(elem_classes="backstage"):
             self.payload = gr.Textbox(label="Payload", elem_id="payload", visible="hidden")
@@ -158,9 +174,17 @@ class CreateTab:
         ]  # fmt: skip
         self.model.input(self._choose_model, [self.model, self.ratio], family_fields, **QUIET)
         self.ratio.input(self._choose_ratio, [self.model, self.ratio], [self.width, self.height], **QUIET)
-        gr.on([self.width.input, self.height.input], self._choose_size, [self.model, self.width, self.height], [self.ratio], **QUIET)
+        gr.on(
+            [self.width.input, self.height.input],
+            self._choose_size,
+            [self.model, self.width, self.height],
+            [self.ratio],
+            **QUIET,
+        )
         self.count.input(lambda count: count, [self.count], [self.exact_count], **QUIET)
-        self.exact_count.input(lambda count: count if count in (1, 2, 4, 8) else None, [self.exact_count], [self.count], **QUIET)
+        self.exact_count.input(
+            lambda count: count if count in (1, 2, 4, 8) else None, [self.exact_count], [self.count], **QUIET
+        )
         self.surprise.click(self._surprise, [self.model], [self.prompt], **QUIET)
         self.seed.input(lambda: "Fixed", None, [self.seed_mode], **QUIET)
         self.seed_reuse.click(self._reuse_seed, None, [self.seed, self.seed_mode], **QUIET)
@@ -170,7 +194,9 @@ class CreateTab:
         self.style_delete.click(self._delete_styles, [self.styles], [self.styles], **QUIET)
         self.wildcard.input(self._read_wildcard, [self.wildcard], [self.wildcard_lines], **QUIET)
         self.wildcard_save.click(self._save_wildcard, [self.wildcard, self.wildcard_lines], [self.wildcard], **QUIET)
-        self.wildcard_delete.click(self._delete_wildcard, [self.wildcard], [self.wildcard, self.wildcard_lines], **QUIET)
+        self.wildcard_delete.click(
+            self._delete_wildcard, [self.wildcard], [self.wildcard, self.wildcard_lines], **QUIET
+        )
 
         restored = [*family_fields, self.model, self.seed, self.seed_mode, self.styles, self._tabs, self.problem]
         self.reuse.click(
@@ -183,7 +209,12 @@ class CreateTab:
         demo.load(
             self._live.watch, None, [self.stage, self.queue, self.recent, self.cancel], trigger_mode="multiple", **QUIET
         )
-        fresh = {"fn": self._refresh, "inputs": [self.model], "outputs": [self.model, self.styles, self.wildcard], **QUIET}
+        fresh = {
+            "fn": self._refresh,
+            "inputs": [self.model],
+            "outputs": [self.model, self.styles, self.wildcard],
+            **QUIET,
+        }
         gr.on([demo.load, tab.select], **fresh)
         demo.unload(self._live.forget)
 
@@ -195,11 +226,14 @@ class CreateTab:
     def _submit(self, values: dict[Component, Any]) -> str:
         """Hand the form to the queue. Returns the sentence under the buttons: empty when all is well."""
         fields = {name: values[component] for name, component in self._form().items()}
+        fields["seed"] = (fields["seed"] or "").strip() or None
         if values[self.seed_mode] == "Random":
             fields["seed"] = None
         chosen = [style for style in self._studio.gallery.list_styles(USER) if style.name in (fields["styles"] or [])]
         fields["prompt"], fields["negative_prompt"] = apply_styles(
-            fields["prompt"] or "", fields["negative_prompt"] or "", [(style.prompt, style.negative) for style in chosen]
+            fields["prompt"] or "",
+            fields["negative_prompt"] or "",
+            [(style.prompt, style.negative) for style in chosen],
         )
         fields["styles"] = [style.name for style in chosen]
         try:
@@ -228,7 +262,7 @@ class CreateTab:
             self.negative: gr.Textbox(visible=family.supports("negative-prompt")),
             self.steps: family.steps,
             self.guidance: gr.Slider(value=family.guidance, visible=family.supports("guidance")),
-            self.sampler: gr.Dropdown(samplers, value=family.sampler, visible=len(samplers) > 1),
+            self.sampler: gr.Dropdown(samplers, value=self._sampler(family), visible=len(samplers) > 1),
             self.width: width,
             self.height: height,
             self.ratio: ratio_of(family, width, height),
@@ -247,12 +281,12 @@ class CreateTab:
         style, thing = random.choice(words.styles), random.choice(words.objects)
         return f"a {style} {thing} on {_an(random.choice(list(words.colours)))} background"
 
-    def _reuse_seed(self) -> tuple[Any, str]:
+    def _reuse_seed(self) -> tuple[Any, Any]:
         page = self._studio.gallery.page(user=USER, limit=1)
         if not page.assets:
             gr.Info("There is no picture yet whose seed could be used.")
-            return gr.skip(), "Random"
-        return page.assets[0].seed, "Fixed"
+            return gr.skip(), gr.skip()
+        return str(page.assets[0].seed), "Fixed"
 
     def _refresh(self, model: str) -> tuple[Any, Any, Any]:
         models = self._models()
@@ -317,7 +351,10 @@ class CreateTab:
         finally:
             Path(path).unlink(missing_ok=True)
         if not parameters:
-            gr.Warning("That picture holds no settings; they are lost when a picture is converted or cropped.", title="No settings")
+            gr.Warning(
+                "That picture holds no settings; they are lost when a picture is converted or cropped.",
+                title="No settings",
+            )
             return empty
         return {**self._restored(parameters, "Brought back all settings of that picture."), self.drop: None}
 
@@ -333,16 +370,20 @@ class CreateTab:
         family = self._family(model)
         updates = self._family_updates(family, "1:1")
         samplers = [id for _, id in self._samplers(family)]
-        sampler = found.get("sampler") or family.sampler
+        sampler = found.get("sampler") or self._sampler(family)
         if sampler not in samplers:
             lost.append(f"sampler {sampler}")
-            sampler = family.sampler
+            sampler = self._sampler(family)
         updates[self.model] = model
         updates[self.sampler] = gr.Dropdown(self._samplers(family), value=sampler, visible=len(samplers) > 1)
         updates[self.prompt] = str(found.get("prompt") or "")
         updates[self.negative] = gr.Textbox(
             value=str(found.get("negative_prompt") or ""), visible=family.supports("negative-prompt")
         )
+        for name, low, high in (("steps", 1, 150), ("guidance_scale", 0, 30)):
+            if isinstance(value := found.get(name), int | float) and not low <= value <= high:
+                lost.append(f"{_BRING_BACK[name]} {value:g}")
+                found[name] = min(max(value, low), high)
         if found.get("steps"):
             updates[self.steps] = found["steps"]
         if found.get("guidance_scale") is not None:
@@ -351,12 +392,14 @@ class CreateTab:
         if width and height:
             updates |= {self.width: width, self.height: height, self.ratio: ratio_of(family, width, height)}
         if found.get("seed") is not None:
-            updates |= {self.seed: found["seed"], self.seed_mode: "Fixed"}
+            updates |= {self.seed: str(found["seed"]), self.seed_mode: "Fixed"}
         missing = dict.fromkeys(label for name, label in _BRING_BACK.items() if name not in found)
         lost += list(missing)
         updates |= {self.styles: [], self._tabs: gr.Tabs(selected=CAPABILITY), self.problem: ""}
         if lost:
-            words = f"Brought back the settings, but not: {', '.join(lost)}. Those fields hold {family.name}'s defaults."
+            words = (
+                f"Brought back the settings, but not: {', '.join(lost)}. Those fields hold {family.name}'s defaults."
+            )
             gr.Warning(str(escape(words)), title="Most settings are back", duration=10)
         else:
             gr.Info(success, title="Settings are back")
@@ -384,6 +427,12 @@ class CreateTab:
     def _wildcards(self) -> list[str]:
         return list(self._studio.gallery.list_wildcards(USER))
 
+    @classmethod
+    def _sampler(cls, family: Family) -> str:
+        """The family's own sampler, or the first it can use where its pack names one that is unknown here."""
+        known = [id for _, id in cls._samplers(family)]
+        return family.sampler if family.sampler in known else known[0]
+
     @staticmethod
     def _samplers(family: Family) -> list[tuple[str, str]]:
         return [(row.label, row.id) for row in samplers_for(family)]
@@ -394,7 +443,9 @@ class CreateTab:
 
     def _model_line(self, family: Family) -> str:
         return finish(
-            Markup('<p class="model-line"><span><b>{}</b> is drawing</span>{}</p>').format(family.name, licence_badge(family))
+            Markup('<p class="model-line"><span><b>{}</b> is drawing</span>{}</p>').format(
+                family.name, licence_badge(family)
+            )
         )
 
     def _ideas(self, family: Family) -> str:
@@ -405,7 +456,12 @@ class CreateTab:
             for text in self._examples(family)[:6]
         )
         if words is None:
-            return finish(Markup('<details class="ideas"><summary>Example prompts</summary><div class="ideas-body"><div class="chips">{}</div></div></details>').format(examples))
+            return finish(
+                Markup(
+                    '<details class="ideas"><summary>Example prompts</summary><div '
+                    'class="ideas-body"><div class="chips">{}</div></div></details>'
+                ).format(examples)
+            )
         chips = {
             "style": join(_chip("style", style, style) for style in words.styles),
             "colour": join(
@@ -416,16 +472,20 @@ class CreateTab:
         }
         return finish(
             Markup(
-                '<details class="ideas"><summary>What it can draw <span>{count} objects</span></summary><div class="ideas-body"><p class="limits">{limits}</p>'
+                '<details class="ideas"><summary>What it can draw <span>{count} objects</span>'
+                '</summary><div class="ideas-body"><p class="limits">{limits}</p>'
                 '<h4>Examples</h4><div class="chips">{examples}</div><h4>Style</h4><div class="chips">{style}</div>'
                 '<h4>Background</h4><div class="chips">{colour}</div><h4>Object</h4>'
-                '<div class="chips chips-many" tabindex="0" role="group" aria-label="Objects">{object}</div></div></details>'
+                '<div class="chips chips-many" tabindex="0" role="group" '
+                'aria-label="Objects">{object}</div></div></details>'
             ).format(count=len(words.objects), limits=words.limits, examples=examples, **chips)
         )
 
 
 def _chip(part: str, text: str, shown: str | Markup) -> Markup:
-    return Markup('<button type="button" class="chip" data-act="compose" data-part="{}" data-text="{}">{}</button>').format(part, text, shown)
+    return Markup(
+        '<button type="button" class="chip" data-act="compose" data-part="{}" data-text="{}">{}</button>'
+    ).format(part, text, shown)
 
 
 def _an(word: str) -> str:

@@ -63,6 +63,10 @@ def vocabulary(studio: Studio, family: str) -> Vocabulary | None:
         if path.is_file():
             data = json.loads(path.read_text(encoding="utf-8"))
             return Vocabulary(
-                tuple(data["objects"]), tuple(data["styles"]), dict(data["colours"]), tuple(data["prompt_examples"]), data["limits"]
+                tuple(data["objects"]),
+                tuple(data["styles"]),
+                dict(data["colours"]),
+                tuple(data["prompt_examples"]),
+                data["limits"],
             )
     return None

@@ -1,7 +1,7 @@
 """The gallery tab: every picture that was made, found again, looked at closely, taken further.
 
-The page is drawn once; its script asks for pages, details, stars and deletions, so that a grid of thousands is never sent or
-drawn twice.
+The frame is drawn once; its script asks for pages, details, stars and deletions, so that a grid of thousands is never
+sent or drawn twice.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
 from markupsafe import Markup
 
-from studio.capabilities import ALL
 from studio.ui.forms import USER, Action
-from studio.ui.markup import details, finish, icon, join, thumb
+from studio.ui.markup import details, finish, html, icon, join, thumb
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -25,7 +23,7 @@ _PERIODS = {"Any time": 0, "Today": 1, "Last 7 days": 7, "Last 30 days": 30}
 
 def build(studio: Studio) -> None:
     """The frame: filters, an empty grid, an empty details panel."""
-    gr.HTML(finish(_frame(studio)), elem_id="gallery", js_on_load="window.studio.gallery(element)")
+    html(finish(_frame(studio)), elem_id="gallery", js_on_load="window.studio.gallery(element)")
 
 
 def _select(name: str, label: str, options: list[tuple[str, str]]) -> Markup:
@@ -35,10 +33,11 @@ def _select(name: str, label: str, options: list[tuple[str, str]]) -> Markup:
 
 def _frame(studio: Studio) -> Markup:
     families = [("", "All models"), *((row.id, row.name) for row in studio.catalog.all())]
-    capabilities = [("", "Everything"), *((row.name, row.title) for row in ALL)]
+    capabilities = [("", "Everything"), *((row.name, row.title) for row in studio.capabilities.values())]
     return Markup(
         '<div class="gallery"><form class="filters" role="search" aria-label="Filter pictures">'
-        '<label class="field field-search"><span>Search prompts</span><span class="search">{search}<input type="search" '
+        '<label class="field field-search"><span>Search prompts</span><span class="search">{search}'
+        '<input type="search" '
         'name="text" placeholder="apple, blue, sticker" autocomplete="off"></span></label>'
         "{capability}{family}{period}"
         '<label class="toggle"><input type="checkbox" name="starred">{star}Starred</label>'
@@ -46,13 +45,14 @@ def _frame(studio: Studio) -> Markup:
         '<output class="total" aria-live="polite"></output></form>'
         '<div class="gallery-body"><div class="gallery-main"><div class="grid" role="list"></div>'
         '<div class="grid-end"><button type="button" class="button" data-act="more">Show more</button></div>'
-        '<div class="empty" hidden><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i></div><h2></h2><p></p></div></div>'
+        '<div class="empty" hidden><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i>'
+        "</div><h2></h2><p></p></div></div>"
         '<aside class="panel gallery-side" aria-label="Selected picture"></aside></div></div>'
     ).format(
         search=icon("search"),
         star=icon("star"),
         trash=icon("trash"),
-        capability=_select("capability", "Made with", capabilities) if len(ALL) > 1 else "",
+        capability=_select("capability", "Made with", capabilities) if len(studio.capabilities) > 1 else "",
         family=_select("family", "Model", families),
         period=_select("period", "When", [(words, words) for words in _PERIODS]),
     )

@@ -1,7 +1,7 @@
 """What the page shows of jobs: the running one with its preview, the line of waiting ones, the latest pictures.
 
-A page owns no job. `Live.watch` reads the database for whatever its user has running, so a reloaded page, a second window
-or a job sent through the API all look the same.
+A page owns no job. `Live.watch` reads the database for whatever its user has running, so a reloaded page, a second
+window or a job sent through the API all look the same.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ FRAME = 0.08
 RECENT = 14
 
 _EMPTY = Markup(
-    '<div class="empty"><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i></div><h2>Your pictures appear here</h2>'
-    "<p>Write what you want to see and press <kbd>Generate</kbd>.<br>Or drop a picture made here, or by another tool, anywhere "
+    '<div class="empty"><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i></div>'
+    "<h2>Your pictures appear here</h2>"
+    "<p>Write what you want to see and press <kbd>Generate</kbd>.<br>Or drop a picture made here, or "
+    "by another tool, anywhere "
     "on this page to bring back its settings.</p>{}</div>"
 )
 
@@ -57,7 +59,8 @@ def _bar(job: Job) -> Markup:
     share = round(100 * job.step / job.steps) if job.steps else 0
     words = progress_words(job)
     return Markup(
-        '<div class="progress{}" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{}" aria-label="{}">'
+        '<div class="progress{}" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
+        'aria-valuenow="{}" aria-label="{}">'
         '<div class="progress-words"><span class="spinner" aria-hidden="true"></span><span>{}</span><b>{}</b></div>'
         '<div class="progress-track"><i style="width:{}%"></i></div></div>'
     ).format("" if job.step else " waiting", share, words, words, f"{share} %" if job.step else "", share)
@@ -99,8 +102,10 @@ class Live:
                 data = base64.b64encode(preview).decode("ascii")
                 shown = Markup('<img class="preview" src="data:image/webp;base64,{}" alt="Live preview">').format(data)
             drawing = min(int(request.get("batch_size") or 1), asked - len(pictures)) if preview else 1
-            live = Markup('<div class="pic live" style="--ratio:{}">{}</div>').format(f"{width}/{height}", shown)
-            place = Markup('<div class="pic waiting" style="--ratio:{}"></div>').format(f"{width}/{height}")
+            live = Markup(
+                '<div class="pic live"><div class="frame">{}</div><div class="foot">drawing</div></div>'
+            ).format(shown)
+            place = Markup('<div class="pic waiting"><div class="frame"></div><div class="foot"></div></div>')
             tiles += [live] + [place] * (asked - len(pictures) - drawing)
         columns = _columns(len(tiles), width / height)
         return finish(
@@ -124,7 +129,8 @@ class Live:
         rows = join(
             Markup(
                 '<li data-status="{status}"><span class="place">{place}</span><span class="what">{prompt}</span>'
-                '<span class="when">{when}</span><button type="button" class="tool" data-act="cancel-job" data-id="{id}" '
+                '<span class="when">{when}</span><button type="button" class="tool" '
+                'data-act="cancel-job" data-id="{id}" '
                 'aria-label="Cancel: {prompt}" title="Cancel">{cross}</button></li>'
             ).format(
                 id=job.id,
@@ -136,7 +142,11 @@ class Live:
             )
             for job in jobs
         )
-        return finish(Markup('<section class="queue" aria-label="Queue"><h3>Queue <span>{}</span></h3><ol>{}</ol></section>').format(len(jobs), rows))
+        return finish(
+            Markup(
+                '<section class="queue" aria-label="Queue"><h3>Queue <span>{}</span></h3><ol>{}</ol></section>'
+            ).format(len(jobs), rows)
+        )
 
     def recent(self, *, without: str = "") -> str:
         """A strip of the newest pictures of the gallery, except those of job ``without``."""
@@ -147,7 +157,7 @@ class Live:
         return finish(
             Markup(
                 '<section class="recent" aria-label="Earlier pictures"><h3>Earlier <button type="button" class="link" '
-                'data-act="tab" data-tab="Gallery">Open gallery</button></h3><div class="strip">{}</div></section>'
+                'data-act="tab" data-tab="gallery">Open gallery</button></h3><div class="strip">{}</div></section>'
             ).format(join(cells))
         )
 
@@ -163,11 +173,12 @@ class Live:
     def _welcome(self) -> Markup:
         """The one-line first-run offer, while only the starter is on this disk."""
         catalog = self._studio.catalog
-        if any(family.repo and catalog.available(family.id) or family.path for family in catalog.all()):
+        if any((family.repo and catalog.available(family.id)) or family.path for family in catalog.all()):
             return Markup("")
         return Markup(
-            '<p class="offer">The starter models draw small, simple pictures. <button type="button" class="link" data-act="tab" '
-            'data-tab="Models">See which larger model suits this computer</button></p>'
+            '<p class="offer">The starter models draw small, simple pictures. <button type="button" '
+            'class="link" data-act="tab" '
+            'data-tab="models">See which larger model suits this computer</button></p>'
         )
 
     @staticmethod
@@ -186,8 +197,12 @@ class Live:
                 icon("alert"), job.error or "The reason is in the log."
             )
         if job.status == "cancelled":
-            return Markup('<p class="outcome">Cancelled. {} kept.</p>').format(f"{count} finished picture{'s' if count != 1 else ''}")
-        words = f"{count} picture{'s' if count != 1 else ''}" + (f" in {seconds_words(job.seconds)}" if job.seconds else "")
+            return Markup('<p class="outcome">Cancelled. {} kept.</p>').format(
+                f"{count} finished picture{'s' if count != 1 else ''}"
+            )
+        words = f"{count} picture{'s' if count != 1 else ''}" + (
+            f" in {seconds_words(job.seconds)}" if job.seconds else ""
+        )
         notes = join(Markup('<p class="note">{}</p>').format(note) for note in job.notes)
         return Markup('<p class="outcome">{}</p>{}').format(words, notes)
 
@@ -211,7 +226,10 @@ class Live:
 
     def latest(self) -> Job | None:
         """The newest job that has something to show."""
-        return next((job for job in self._studio.jobs.list(user=USER, limit=20) if job.status != "cancelled" or job.asset_ids), None)
+        return next(
+            (job for job in self._studio.jobs.list(user=USER, limit=20) if job.status != "cancelled" or job.asset_ids),
+            None,
+        )
 
     def cancel(self) -> None:
         """Cancel the job that the stage shows. Nothing under way is not an error: it may just have finished."""

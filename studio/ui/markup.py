@@ -1,7 +1,7 @@
 """HTML that tabs share: icons, picture tiles, the details of a picture, small words for numbers.
 
-Everything is `markupsafe.Markup`, so text of users, models and files is escaped by construction. `finish` is the last step
-before ``gr.HTML``, whose template language would otherwise read ``${...}`` and ``{{...}}`` out of a prompt.
+Everything is `markupsafe.Markup`, so text of users, models and files is escaped by construction. `finish` is the last
+step before ``gr.HTML``, whose template language would otherwise read ``${...}`` and ``{{...}}`` out of a prompt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 from markupsafe import Markup
+
+from studio.sampling import SAMPLERS
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -19,28 +22,27 @@ if TYPE_CHECKING:
     from studio.gallery import Asset
 
 _ICONS = {
-    "star": '<path d="M12 3.6l2.6 5.4 5.9.8-4.3 4.1 1.1 5.9-5.3-2.9-5.3 2.9 1.1-5.9L3.5 9.800l5.9-.8z"/>',
-    "download": '<path d="M12 4v11m0 0l-4.5-4.500M12 15l4.5-4.500M4.5 19.500h15"/>',
-    "reuse": '<path d="M4.5 12a7.5 7.5 0 1 0 2.3-5.400M6.5 3.500v3.500H10"/>',
-    "open": '<path d="M14.5 4.500h5v5m0-5l-6 6m-4 9h-5v-5m0 5l6-6"/>',
-    "trash": '<path d="M4.5 6.500h15M9.5 6V4h5v2m3 .5l-.7 13h-9.600l-.7-13M10 10.500v5.500m4-5.500v5.5"/>',
+    "star": '<path d="M12 3.6l2.6 5.4 5.9.8-4.3 4.1 1.1 5.9-5.3-2.9-5.3 2.9 1.1-5.9L3.5 9.8l5.9-.8z"/>',
+    "download": '<path d="M12 4v11m0 0l-4.5-4.5M12 15l4.5-4.5M4.5 19.5h15"/>',
+    "reuse": '<path d="M4.5 12a7.5 7.5 0 1 0 2.3-5.4M6.5 3.5v3.5H10"/>',
+    "trash": '<path d="M4.5 6.5h15M9.5 6V4h5v2m3 .5l-.7 13h-9.6l-.7-13M10 10.5v5.5m4-5.5v5.5"/>',
     "close": '<path d="M6 6l12 12M18 6L6 18"/>',
-    "undo": '<path d="M9 7L4.5 11.5 9 16M5 11.500h9a5.5 5.5 0 0 1 0 8h-2"/>',
-    "check": '<path d="M5 12.500l4.5 4.500L19 7.5"/>',
-    "alert": '<path d="M12 8v5m0 3.200v.1M12 3.500l9 16H3z"/>',
-    "chip": '<path d="M7 7h10v10H7zM10 3.500V7m4-3.500V7m-4 10v3.500m4-3.500v3.500M3.5 10H7m-3.5 4H7m10-4h3.500M17 14h3.5"/>',
-    "theme": '<path d="M12 3.500a8.5 8.5 0 1 0 0 17z" fill="currentColor"/><circle cx="12" cy="12" r="8.5"/>',
-    "left": '<path d="M14.5 5.500L8 12l6.5 6.5"/>',
-    "right": '<path d="M9.5 5.500L16 12l-6.5 6.5"/>',
+    "undo": '<path d="M9 7L4.5 11.5 9 16M5 11.5h9a5.5 5.5 0 0 1 0 8h-2"/>',
+    "alert": '<path d="M12 8v5m0 3.2v.1M12 3.5l9 16H3z"/>',
+    "theme": '<path d="M12 3.5a8.5 8.5 0 1 0 0 17z" fill="currentColor"/><circle cx="12" cy="12" r="8.5"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
-    "folder": '<path d="M3.5 18.500v-13h6l2 2.500h9v10.500z"/>',
-    "image": '<path d="M4 5h16v14H4zM4 16l4.5-4.5 3.5 3.5 3-3 5 5"/><circle cx="15.5" cy="9" r="1.5"/>',
+    "folder": '<path d="M3.5 18.5v-13h6l2 2.5h9v10.5z"/>',
 }  # fmt: skip
 
 
 def icon(name: str) -> Markup:
     """One 18 px line icon, hidden from screen readers: the button around it carries the label."""
     return Markup(f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{_ICONS[name]}</svg>')
+
+
+def html(value: str, *, elem_id: str, **more: Any) -> gr.HTML:
+    """A ``gr.HTML`` that looks as our style sheet says, without Gradio's rules for prose and buttons."""
+    return gr.HTML(value, elem_id=elem_id, apply_default_css=False, **more)
 
 
 def finish(*parts: Markup | str) -> str:
@@ -94,24 +96,26 @@ def moment_words(moment: datetime) -> str:
 
 
 def licence_badge(family: Family) -> Markup:
-    """The licence and, in words rather than colour alone, whether pictures may be sold."""
-    kind, words = ("ok", "commercial use") if family.commercial else ("no", "non-commercial")
-    return Markup('<span class="badge badge-{}">{} · {}</span>').format(kind, family.licence, words)
+    """The licence's name and, in words rather than colour alone, whether pictures may be sold; its full text as title."""
+    kind, words = ("ok", "commercial use") if family.commercial else ("no", "not for commercial use")
+    name = family.licence.split(" (")[0].split("; ")[0]
+    return Markup('<span class="badge badge-{}" title="{}">{} · {}</span>').format(kind, family.licence, name, words)
 
 
 def tool(act: str, name: str, label: str, asset: str, *, pressed: bool | None = None) -> Markup:
     """A small round button that ``studio.js`` acts on."""
     state = Markup("") if pressed is None else Markup(' aria-pressed="{}"').format("true" if pressed else "false")
-    return Markup('<button type="button" class="tool" data-act="{}" data-id="{}" aria-label="{}" title="{}"{}>{}</button>').format(
-        act, asset, label, label, state, icon(name)
-    )
+    return Markup(
+        '<button type="button" class="tool" data-act="{}" data-id="{}" aria-label="{}" title="{}"{}>{}</button>'
+    ).format(act, asset, label, label, state, icon(name))
 
 
 def download_link(asset: Asset, *, words: str = "") -> Markup:
     name = f"{asset.capability}-{asset.seed}-{asset.id[:6]}.png"
     kind = "button" if words else "tool"
     return Markup(
-        '<a class="{}" href="/api/v1/assets/{}" download="{}" aria-label="Download the original" title="Download the original">{}{}</a>'
+        '<a class="{}" href="/api/v1/assets/{}" download="{}" aria-label="Download the original" '
+        'title="Download the original">{}{}</a>'
     ).format(kind, asset.id, name, icon("download"), words)
 
 
@@ -141,7 +145,8 @@ def tile(asset: Asset, *, full: bool = False) -> Markup:
 def thumb(asset: Asset) -> Markup:
     """A gallery cell: only the picture, a mark when starred, everything else on selection."""
     return Markup(
-        '<button type="button" class="thumb{star}" data-act="select" data-id="{id}" aria-label="{prompt}" title="{prompt}">'
+        '<button type="button" class="thumb{star}" data-act="select" data-id="{id}" '
+        'aria-label="{prompt}" title="{prompt}">'
         '<img src="/api/v1/assets/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
         '<span class="pic-gone">{gone}File missing</span><span class="thumb-star">{mark}</span></button>'
     ).format(
@@ -171,8 +176,10 @@ def _relatives(title: str, assets: Iterable[Asset]) -> Markup:
 
 
 def details(studio: Studio, asset: Asset, user: str) -> Markup:
-    """Everything known about a picture: parameters, where it came from, what came of it, and what can be done with it."""
-    known = asset.parameters
+    """Everything known about a picture: parameters, where it came from, what came of it, what can be done with it."""
+    known = dict(asset.parameters)
+    if sampler := SAMPLERS.get(str(known.get("sampler"))):
+        known["sampler"] = sampler.label
     family = known.get("model") or asset.family
     names = {row.id: row.name for row in studio.catalog.all()}
     rows: list[tuple[str, str]] = [("Model", names.get(family, family)), ("Size", f"{asset.width} × {asset.height} px")]
@@ -184,13 +191,15 @@ def details(studio: Studio, asset: Asset, user: str) -> Markup:
     line = studio.gallery.lineage(asset.id, user=user)
     deleted = asset.deleted_at is not None
     return Markup(
-        '<div class="details" data-id="{id}">{missing}<p class="details-prompt">{prompt}</p><div class="details-tools">{tools}</div>'
+        '<div class="details" data-id="{id}">{missing}<p class="details-prompt">{prompt}</p><div '
+        'class="details-tools">{tools}</div>'
         "<dl>{rows}</dl>{notes}{parents}{children}</div>"
     ).format(
         id=asset.id,
         prompt=asset.prompt or "No prompt",
         missing=Markup(
-            '<p class="sentence">{}The file of this picture is missing from the data folder. Its settings are still here: '
+            '<p class="sentence">{}The file of this picture is missing from the data folder. Its '
+            "settings are still here: "
             "reuse them to draw it again.</p>"
         ).format(icon("alert"))
         if asset.missing
@@ -199,9 +208,9 @@ def details(studio: Studio, asset: Asset, user: str) -> Markup:
             asset.id, icon("undo")
         )
         if deleted
-        else Markup('<button type="button" class="button button-main" data-act="reuse" data-id="{}">{}Reuse settings</button>').format(
-            asset.id, icon("reuse")
-        )
+        else Markup(
+            '<button type="button" class="button button-main" data-act="reuse" data-id="{}">{}Reuse settings</button>'
+        ).format(asset.id, icon("reuse"))
         + tool("star", "star", "Star", asset.id, pressed=asset.starred)
         + ("" if asset.missing else download_link(asset))
         + tool("delete", "trash", "Delete", asset.id),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
 from markupsafe import Markup
 
 from studio.capability import StudioError
 from studio.ui.forms import Action
-from studio.ui.markup import ago, finish, icon, join, licence_badge, size_words
+from studio.ui.markup import ago, finish, html, icon, join, licence_badge, size_words
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -25,15 +24,19 @@ def build(studio: Studio) -> None:
     """The frame; the script asks for its inside while the tab is open."""
     del studio
     frame = Markup(
-        '<div class="models"><div class="models-live"></div><form class="panel add-model"><div><h3>Add a model from this computer</h3>'
-        "<p>A diffusers folder, or a single <code>.safetensors</code> file. Pickled weights (<code>.ckpt</code>, <code>.bin</code>) "
+        '<div class="models"><div class="models-live"></div><form class="panel add-model"><div>'
+        "<h3>Add a model from this computer</h3>"
+        "<p>A diffusers folder, or a single <code>.safetensors</code> file. Pickled weights ("
+        "<code>.ckpt</code>, <code>.bin</code>) "
         "are refused, because opening them can run code.</p></div>"
-        '<label class="field field-wide"><span>Full path</span><input name="path" placeholder="/models/my-model.safetensors" '
+        '<label class="field field-wide"><span>Full path</span><input name="path" '
+        'placeholder="/models/my-model.safetensors" '
         'autocomplete="off" required></label><label class="field"><span>Name (optional)</span><input name="name" '
-        'placeholder="My model" maxlength="60" autocomplete="off"></label><button class="button button-main">{}Add model</button>'
+        'placeholder="My model" maxlength="60" autocomplete="off"></label><button class="button '
+        'button-main">{}Add model</button>'
         '<p class="sentence" role="alert" hidden></p></form></div>'
     ).format(icon("folder"))
-    gr.HTML(finish(frame), elem_id="models", js_on_load="window.studio.models(element)")
+    html(finish(frame), elem_id="models", js_on_load="window.studio.models(element)")
 
 
 def actions(studio: Studio) -> dict[str, Action]:
@@ -88,13 +91,15 @@ def _device(state: WorkerState) -> str:
 
 
 def _button(act: str, id: str, words: str, *, main: bool = False) -> Markup:
-    return Markup('<button type="button" class="button{}" data-act="model" data-op="{}" data-id="{}">{}</button>').format(
-        " button-main" if main else "", act, id, words
-    )
+    return Markup(
+        '<button type="button" class="button{}" data-act="model" data-op="{}" data-id="{}">{}</button>'
+    ).format(" button-main" if main else "", act, id, words)
 
 
 def _facts(*facts: str) -> Markup:
-    return Markup('<p class="facts">{}</p>').format(join(Markup("<span>{}</span>").format(fact) for fact in facts if fact))
+    return Markup('<p class="facts">{}</p>').format(
+        join(Markup("<span>{}</span>").format(fact) for fact in facts if fact)
+    )
 
 
 def _listing(studio: Studio, state: WorkerState) -> Markup:
@@ -111,7 +116,11 @@ def _listing(studio: Studio, state: WorkerState) -> Markup:
 
 
 def _section(title: str, cards: Markup) -> Markup:
-    return Markup('<h3 class="models-title">{}</h3><div class="cards">{}</div>').format(title, cards) if cards else Markup("")
+    return (
+        Markup('<h3 class="models-title">{}</h3><div class="cards">{}</div>').format(title, cards)
+        if cards
+        else Markup("")
+    )
 
 
 def _hardware(state: WorkerState) -> Markup:
@@ -128,12 +137,15 @@ def _hardware(state: WorkerState) -> Markup:
         if found
         else Markup("")
     )
-    return Markup('<div class="hardware" data-status="{}"><i class="dot"></i><b>{}</b>{}</div>').format(state.status, words, facts)
+    return Markup('<div class="hardware" data-status="{}"><i class="dot"></i><b>{}</b>{}</div>').format(
+        state.status, words, facts
+    )
 
 
 def _first_run(studio: Studio, family: Family, state: WorkerState) -> Markup:
     return Markup(
-        '<section class="first-run"><div><p class="eyebrow">Best fit for this computer</p><h2>{}</h2><p>{}</p>{}{}</div>'
+        '<section class="first-run"><div><p class="eyebrow">Best fit for this computer</p><h2>{}'
+        "</h2><p>{}</p>{}{}</div>"
         '<div class="first-run-side"><p><b>{}</b>to download</p><p><b>{}</b>of memory</p>{}</div></section>'
     ).format(
         family.name,
@@ -161,8 +173,10 @@ def _fetching(studio: Studio, family: Family, *, main: bool = False) -> Markup:
     share = min(round(100 * state.done_bytes / total), 100) if total else 0
     words = f"{size_words(state.done_bytes)} of {size_words(total)}"
     return Markup(
-        '<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{}" aria-label="Downloading {}">'
-        '<div class="progress-words"><span>{}</span><b>{} %</b></div><div class="progress-track"><i style="width:{}%"></i></div></div>{}'
+        '<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
+        'aria-valuenow="{}" aria-label="Downloading {}">'
+        '<div class="progress-words"><span>{}</span><b>{} %</b></div><div class="progress-track"><i '
+        'style="width:{}%"></i></div></div>{}'
     ).format(share, family.name, words, share, share, _button("stop-fetch", family.id, "Cancel"))
 
 
@@ -176,13 +190,20 @@ def _card(studio: Studio, family: Family, state: WorkerState) -> Markup:
     else:
         standing = Markup("")
     default = family.id == studio.catalog.get("").id
-    buttons = [_button("unload", family.id, "Unload") if resident else _button("load", family.id, "Load")] if here else []
+    buttons = (
+        [_button("unload", family.id, "Unload") if resident else _button("load", family.id, "Load")] if here else []
+    )
     if not here:
-        buttons = [_fetching(studio, family) if family.repo else Markup('<p class="note">{}</p>').format(_absent(studio, family))]
+        buttons = [
+            _fetching(studio, family)
+            if family.repo
+            else Markup('<p class="note">{}</p>').format(_absent(studio, family))
+        ]
     if family.path:
         buttons.append(_button("remove-model", family.id, "Remove from list"))
     return Markup(
-        '<article class="card" data-family="{}"><header><h4>{}{}</h4>{}</header><p>{}</p>{}{}<footer>{}</footer></article>'
+        '<article class="card" data-family="{}"><header><h4>{}{}</h4>{}</header><p>{}</p>{}{}'
+        "<footer>{}</footer></article>"
     ).format(
         family.id,
         family.name,

@@ -1,4 +1,4 @@
-"""The studio's look: a Gradio theme whose values are the CSS variables of ``assets/ui/studio.css``, and the page's head.
+"""The studio's look: a Gradio theme whose values are variables of ``assets/ui/studio.css``, and the page's head.
 
 One neutral scale, one accent. Light and dark are the same names with other values, so components never ask which is on.
 """
