@@ -96,7 +96,7 @@ def moment_words(moment: datetime) -> str:
 
 
 def licence_badge(family: Family) -> Markup:
-    """The licence's name and, in words rather than colour alone, whether pictures may be sold; its full text as title."""
+    """The licence's name and, in words rather than colour alone, whether pictures may be sold; in full as title."""
     kind, words = ("ok", "commercial use") if family.commercial else ("no", "not for commercial use")
     name = family.licence.split(" (")[0].split("; ")[0]
     return Markup('<span class="badge badge-{}" title="{}">{} · {}</span>').format(kind, family.licence, name, words)

@@ -186,7 +186,8 @@ def test_a_picture_of_another_tool_is_understood_and_what_is_missing_is_named(pa
     info = PngImagePlugin.PngInfo()
     info.add_text(
         "parameters",
-        "a castle\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 5, Seed: 99, Size: 256x256, Model: dreamy",
+        "a castle\nNegative prompt: blurry\n"
+        "Steps: 12, Sampler: Euler a, CFG scale: 5, Seed: 99, Size: 256x256, Model: dreamy",
     )
     buffer = BytesIO()
     Image.new("RGB", (256, 256), "teal").save(buffer, "PNG", pnginfo=info)
@@ -294,7 +295,8 @@ def test_paths_that_nobody_uploaded_are_refused(page: Page, server: Server, tmp_
         """async ([path, fn]) => {
             const session = "probe" + Math.random();
             const body = { data: [{ path, meta: { _type: "gradio.FileData" } }], fn_index: fn, session_hash: session };
-            const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+            const headers = { "Content-Type": "application/json" };
+            const options = { method: "POST", headers, body: JSON.stringify(body) };
             await fetch("/gradio_api/queue/join", options);
             const stream = await fetch(`/gradio_api/queue/data?session_hash=${session}`);
             return await stream.text();
