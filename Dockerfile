@@ -29,6 +29,7 @@ COPY --chown=studio:studio studio studio
 USER studio
 ENV PYTHONUNBUFFERED=1 \
     STUDIO_HOST=0.0.0.0 \
+    STUDIO_ALLOWED_HOSTS=localhost \
     STUDIO_PORT=7860 \
     STUDIO_DATA_DIR=/data \
     NVIDIA_VISIBLE_DEVICES=all \

@@ -111,8 +111,7 @@ def _on_space(settings: Settings) -> Settings:
 
 
 def _check_exposure(settings: Settings) -> None:
-    contained = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
-    if settings.allowed_hosts.strip() or contained or _is_loopback(settings.host):
+    if settings.allowed_hosts.strip() or _is_loopback(settings.host):
         return
     raise StudioError(
         f"Listening on {settings.host} would open this studio to everyone on the network: set STUDIO_ALLOWED_HOSTS "
@@ -140,7 +139,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise StudioError(
             f"Port {settings.port} on {settings.host} cannot be used ({reason}): stop the program that uses it, "
             "or set STUDIO_PORT to another port."
@@ -264,14 +263,20 @@ def _draw(arguments: argparse.Namespace, capabilities: str) -> int:
         for name, value in vars(arguments).items()
         if name.startswith("field:") and value is not None
     }
+    capability: Capability = arguments.capability
     settings = _settings()
     try:
-        arguments.capability.request.model_validate(request)  # before a studio is started for nothing
+        asked = capability.request.model_validate(request)
     except ValidationError as error:
         raise refusal(error.errors()) from error
     folder = _output_folder(Path(arguments.out))
-    with _connect(settings, capabilities) as studio:
-        job = studio.submit(arguments.capability.name, request)
+    server = _running_server(settings)
+    if server is None:
+        from studio.families import Catalog
+
+        capability.prepare(asked, Catalog(settings))  # a refusal need not wait for a studio to start
+    with _connect(server, settings, capabilities) as studio:
+        job = studio.submit(capability.name, request)
         try:
             job = _follow(studio, job)
         except KeyboardInterrupt:
@@ -355,10 +360,10 @@ class _Connection(Protocol):
 
 
 @contextlib.contextmanager
-def _connect(settings: Settings, capabilities: str) -> Iterator[_Connection]:
-    """The server that runs on this data folder, else a studio of our own while the command lasts."""
-    if url := _running_server(settings):
-        yield _Remote(url)
+def _connect(server: str | None, settings: Settings, capabilities: str) -> Iterator[_Connection]:
+    """The running server at this URL, else a studio of our own while the command lasts."""
+    if server:
+        yield _Remote(server)
         return
     from studio import Studio
 
