@@ -15,7 +15,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -203,7 +203,7 @@ class Jobs:
             self._executor.cancel(id)
         return self.get(id, user=user)
 
-    def events(self, id: str, *, user: str) -> Iterator[JobEvent]:
+    def events(self, id: str, *, user: str) -> Generator[JobEvent, None, None]:
         """A snapshot first, then every change, the terminal one last (or the end of the server). Blocks its thread."""
         wake = threading.Event()
         subscription, snapshot = self._subscribe(id, user, wake.set)
@@ -220,7 +220,7 @@ class Jobs:
         finally:
             self._unsubscribe(id, subscription)
 
-    async def aevents(self, id: str, *, user: str) -> AsyncIterator[JobEvent]:
+    async def aevents(self, id: str, *, user: str) -> AsyncGenerator[JobEvent, None]:
         """`events` for an event loop, which it never blocks."""
         loop, wake = asyncio.get_running_loop(), asyncio.Event()
 

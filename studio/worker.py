@@ -24,12 +24,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from studio.capability import Cancelled, Capability, StudioError
+from studio.capability import Cancelled, Capability, Context, StudioError
 from studio.database import Database, JobRow
 from studio.families import Catalog, Hardware
 from studio.gallery import Gallery
@@ -153,9 +153,13 @@ class Runner:
             if op == "unload":
                 self.models.unload(family)
             else:
-                name = self.catalog.get(family).name
-                send({"type": "state", "message": f"Loading {name}"}, b"")
-                self.models.load(family)
+
+                def loading(done: int, total: int, message: str) -> None:
+                    share = f" ({done / total:.0%})" if total else ""
+                    send({"type": "state", "message": message + share}, b"")
+
+                loading(0, 0, f"Loading {self.catalog.get(family).name}")
+                self.models.load(family, loading)
         except StudioError as error:
             return error.message
         except Exception as error:
@@ -191,7 +195,7 @@ class Runner:
         kept = self.gallery.of_job(job_id)  # by an attempt whose worker died
         notes: list[str] = []
         request = capability.request.model_validate(job.request)
-        with contextlib.closing(_as_generator(capability.run(request, context))) as outputs:
+        with contextlib.closing(_as_generator(capability.run(request, cast(Context, context)))) as outputs:
             for index, output in enumerate(outputs):
                 context.check()
                 notes += output.notes
@@ -215,7 +219,7 @@ class Runner:
 
 
 class _JobContext:
-    """The `studio.capability.Context` of one job."""
+    """The `studio.capability.Context` of one job; ``models`` is a property, so that torch is imported at its first use."""
 
     def __init__(self, runner: Runner, job: JobRow, send: Send, cancelled: Callable[[], bool]) -> None:
         self._runner = runner
@@ -565,8 +569,9 @@ class Supervisor:
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout
-        while frame := _read_frame(process.stdout):
-            self._inbox.put(("frame", (process, *frame)))
+        with process.stdout:
+            while frame := _read_frame(process.stdout):
+                self._inbox.put(("frame", (process, *frame)))
         self._inbox.put(("end", process))
 
     def _send(self, header: dict[str, Any]) -> None:

@@ -17,12 +17,12 @@ from studio.families import Catalog
 
 
 class GradientRequest(Request):
-    prompt: str = Field("a gradient", max_length=200)
+    prompt: str = Field(default="a gradient", max_length=200)
     model: str = ""
-    steps: int = Field(6, ge=1, le=1000)
-    seed: int | None = Field(None, ge=0)
-    count: int = Field(1, ge=1, le=8)
-    step_seconds: float = Field(0.0, ge=0, le=10)
+    steps: int = Field(default=6, ge=1, le=1000)
+    seed: int | None = Field(default=None, ge=0)
+    count: int = Field(default=1, ge=1, le=8)
+    step_seconds: float = Field(default=0.0, ge=0, le=10)
     fault: Literal["", "die-once", "die-always", "hang-once", "error", "refuse"] = ""
     fault_step: int = 2
 
@@ -48,7 +48,7 @@ class Gradient(Capability):
         total = request.count * request.steps
         for picture in range(request.count):
             generator = np.random.default_rng(request.seed + picture)
-            canvas = np.zeros((256, 256, 3))
+            canvas, image = np.zeros((256, 256, 3)), Image.new("RGB", (256, 256))
             for step in range(1, request.steps + 1):
                 time.sleep(request.step_seconds)
                 canvas += generator.random(3) * np.linspace(0, 1, 256)[:, None, None]

@@ -98,8 +98,15 @@ def test_a_picture_is_kept_with_everything_known_about_it(
 
 def test_only_what_trust_released_is_taken(gallery: Gallery) -> None:
     with pytest.raises(TypeError, match=r"trust\.release"):
-        gallery.add(  # pyright: ignore[reportArgumentType]
-            b"png", owner="local", job_id="j", index=0, capability="c", family="f", seed=0, parameters={}
+        gallery.add(
+            b"png",  # pyright: ignore[reportArgumentType]
+            owner="local",
+            job_id="j",
+            index=0,
+            capability="c",
+            family="f",
+            seed=0,
+            parameters={},
         )
     assert gallery.page(user="local").total == 0
 
