@@ -1,0 +1,349 @@
+"""REST over a real studio: jobs, events, pictures, documentation, and who is turned away."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from studio import Studio
+from studio.api import create_api, current_user
+from studio.capabilities import ALL
+from studio.images import write_png
+
+BASE = "http://localhost:7860"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One studio with the probe capability for all tests; in-process, because these tests are about the surface."""
+    from studio.settings import Settings
+
+    data_dir = tmp_path_factory.mktemp("data")
+    settings = Settings(
+        data_dir=data_dir, min_free_disk_mb=0, watermark=False, executor="inprocess", allowed_hosts="a.example"
+    )
+    studio = Studio(settings, capabilities="tests.probe:ALL", preload=False)
+    studio.start()
+    yield studio
+    studio.stop()
+
+
+@pytest.fixture
+def app(running: Studio) -> FastAPI:
+    return create_api(running)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, base_url=BASE, raise_server_exceptions=False)
+
+
+def events(client: TestClient, id: str) -> list[tuple[str, dict[str, Any]]]:
+    """(name, data) of a job's whole stream."""
+    with client.stream("GET", f"/api/v1/jobs/{id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        text = "".join(answer.iter_text())
+    found = []
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def finish(client: TestClient, **request: Any) -> dict[str, Any]:
+    """The job, done."""
+    answer = client.post("/api/v1/gradient", json=request)
+    assert answer.status_code == 202, answer.text
+    job = events(client, answer.json()["id"])[-1][1]["job"]
+    assert job["status"] == "done", job
+    return job
+
+
+class TestJobs:
+    def test_submit_answers_202_with_the_id_and_where_to_look(self, client: TestClient) -> None:
+        answer = client.post("/api/v1/gradient", json={"steps": 2, "seed": 1})
+        assert answer.status_code == 202
+        assert set(answer.json()) == {"id"}
+        assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['id']}"
+        assert client.get(answer.headers["location"]).json()["id"] == answer.json()["id"]
+
+    def test_events_begin_with_a_snapshot_carry_previews_and_end_with_the_job(self, client: TestClient) -> None:
+        id = client.post("/api/v1/gradient", json={"steps": 8, "step_seconds": 0.15}).json()["id"]
+        stream = events(client, id)
+        assert stream[0][0] == "state"
+        assert [data["job"]["status"] in ("done", "failed", "cancelled") for _, data in stream][:-1].count(True) == 0
+        assert stream[-1][1]["job"]["status"] == "done"
+        steps = [data["job"]["step"] for _, data in stream]
+        assert steps == sorted(steps)
+        previews = [data["preview"] for name, data in stream if name == "progress" and data["preview"]]
+        head, _, body = previews[0].partition(",")
+        assert head == "data:image/webp;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(body))).format == "WEBP"
+
+    def test_events_of_a_finished_job_are_one_snapshot(self, client: TestClient) -> None:
+        job = finish(client, steps=1)
+        assert [(name, data["job"]["status"]) for name, data in events(client, job["id"])] == [("state", "done")]
+
+    def test_cancel_stops_a_running_job(self, client: TestClient) -> None:
+        id = client.post("/api/v1/gradient", json={"steps": 1000, "step_seconds": 0.05}).json()["id"]
+        assert client.delete(f"/api/v1/jobs/{id}").status_code == 200
+        assert events(client, id)[-1][1]["job"]["status"] == "cancelled"
+
+    def test_the_same_key_returns_the_same_job(self, client: TestClient) -> None:
+        headers = {"Idempotency-Key": f"key-{time.time_ns()}"}
+        first = client.post("/api/v1/gradient", json={"steps": 1}, headers=headers)
+        again = client.post("/api/v1/gradient", json={"steps": 1}, headers=headers)
+        other = client.post("/api/v1/gradient", json={"steps": 2}, headers=headers)
+        assert first.json() == again.json()
+        assert other.status_code == 409
+
+    def test_the_list_is_newest_first(self, client: TestClient) -> None:
+        made = [finish(client, steps=1)["id"] for _ in range(2)]
+        assert [job["id"] for job in client.get("/api/v1/jobs?limit=2").json()] == made[::-1]
+        assert client.get("/api/v1/jobs?active=true").json() == []
+
+    def test_a_failed_job_says_why(self, client: TestClient) -> None:
+        id = client.post("/api/v1/gradient", json={"fault": "refuse"}).json()["id"]
+        job = events(client, id)[-1][1]["job"]
+        assert (job["status"], job["error"], job["error_field"]) == (
+            "failed",
+            "The probe refuses: ask for no fault.",
+            "fault",
+        )
+
+    @pytest.mark.parametrize("method", ["get", "delete"])
+    @pytest.mark.parametrize("id", ["0" * 32, "x", "..%2f..%2fetc%2fpasswd", "%00"])
+    def test_an_unknown_job_is_404(self, client: TestClient, method: str, id: str) -> None:
+        answer = client.request(method, f"/api/v1/jobs/{id}")
+        assert answer.status_code == 404
+        assert client.get(f"/api/v1/jobs/{id}/events").status_code == 404
+
+
+class TestPictures:
+    def test_an_asset_is_served_byte_for_byte(self, client: TestClient, running: Studio) -> None:
+        (id,) = finish(client, seed=5)["asset_ids"]
+        answer = client.get(f"/api/v1/assets/{id}")
+        assert answer.content == running.gallery.file(id, user="local").read_bytes()
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "immutable" in answer.headers["cache-control"]
+        assert "private" in answer.headers["cache-control"]
+        assert "content-disposition" not in answer.headers
+        saved = client.get(f"/api/v1/assets/{id}?download=1").headers["content-disposition"]
+        assert saved == f'attachment; filename="gradient-5-{id[:8]}.png"'
+
+    def test_a_thumbnail_is_a_small_webp(self, client: TestClient) -> None:
+        (id,) = finish(client)["asset_ids"]
+        thumbnail = Image.open(io.BytesIO(client.get(f"/api/v1/assets/{id}/thumbnail").content))
+        assert thumbnail.format == "WEBP"
+        assert max(thumbnail.size) <= 256
+
+    def test_the_gallery_pages_and_filters(self, client: TestClient) -> None:
+        ids = finish(client, prompt="violet unicorn", count=5, steps=1)["asset_ids"]
+        query = {"text": "unicorn", "limit": "2"}
+        seen: list[str] = []
+        page = client.get("/api/v1/gallery", params=query).json()
+        assert page["total"] == 5
+        while True:
+            seen += [asset["id"] for asset in page["assets"]]
+            if not page["next"]:
+                break
+            page = client.get("/api/v1/gallery", params=query | {"before": page["next"]}).json()
+        assert sorted(seen) == sorted(ids)
+        assert client.get("/api/v1/gallery?capability=nothing").json()["total"] == 0
+        assert client.get("/api/v1/gallery?model=starter&text=unicorn").json()["total"] == 5
+        assert client.get("/api/v1/gallery?text=unicorn&since=2100-01-01T00:00:00Z").json()["total"] == 0
+
+    def test_star_delete_and_restore(self, client: TestClient) -> None:
+        first, second = finish(client, prompt="starred", count=2, steps=1)["asset_ids"]
+        assert client.post("/api/v1/gallery/star", json={"ids": [first]}).json() == {"changed": 1}
+        assert [asset["id"] for asset in client.get("/api/v1/gallery?text=starred&starred=true").json()["assets"]] == [
+            first
+        ]
+        client.post("/api/v1/gallery/star", json={"ids": [first], "on": False})
+        assert client.get("/api/v1/gallery?text=starred&starred=true").json()["total"] == 0
+        assert client.post("/api/v1/gallery/delete", json={"ids": [first, second, "unknown"]}).json() == {"changed": 2}
+        assert client.get("/api/v1/gallery?text=starred").json()["total"] == 0
+        assert client.get("/api/v1/gallery?text=starred&deleted=true").json()["total"] == 2
+        assert client.post("/api/v1/gallery/restore", json={"ids": [first]}).json() == {"changed": 1}
+        assert client.get("/api/v1/gallery?text=starred").json()["total"] == 1
+
+    def test_details_and_lineage(self, client: TestClient) -> None:
+        (id,) = finish(client, prompt="alone", seed=3)["asset_ids"]
+        asset = client.get(f"/api/v1/gallery/{id}").json()
+        assert (asset["prompt"], asset["seed"], asset["parameters"]["capability"]) == ("alone", 3, "gradient")
+        assert client.get(f"/api/v1/gallery/{id}/lineage").json() == {"parents": [], "children": []}
+
+    def test_a_picture_file_gives_its_settings_back(self, client: TestClient) -> None:
+        png = write_png(Image.new("RGB", (8, 8)), {"prompt": "x", "seed": 4})
+        assert client.post("/api/v1/parameters", content=png).json() == {"prompt": "x", "seed": 4}
+
+    def test_another_user_sees_nothing_of_it(self, app: FastAPI, client: TestClient) -> None:
+        job = finish(client, prompt="private")
+        (id,) = job["asset_ids"]
+        app.dependency_overrides[current_user] = lambda: "someone"
+        for url in (
+            f"assets/{id}",
+            f"assets/{id}/thumbnail",
+            f"gallery/{id}",
+            f"gallery/{id}/lineage",
+            f"jobs/{job['id']}",
+        ):
+            assert client.get(f"/api/v1/{url}").status_code == 404, url
+        assert client.get(f"/api/v1/jobs/{job['id']}/events").status_code == 404
+        assert client.delete(f"/api/v1/jobs/{job['id']}").status_code == 404
+        assert client.post("/api/v1/gallery/delete", json={"ids": [id]}).json() == {"changed": 0}
+        assert client.post("/api/v1/gallery/star", json={"ids": [id]}).status_code == 404
+        assert client.get("/api/v1/gallery").json()["total"] == 0
+        assert client.get("/api/v1/jobs").json() == []
+
+    @pytest.mark.parametrize(
+        "id",
+        [
+            "..",
+            "../../studio.db",
+            "..%2f..%2fstudio.db",
+            "%2e%2e%2fstudio.db",
+            "/etc/passwd",
+            "a" * 5000,
+            "%00",
+            "C:\\x",
+        ],
+    )
+    def test_no_path_reaches_a_file(self, client: TestClient, id: str) -> None:
+        for url in (f"/api/v1/assets/{id}", f"/api/v1/assets/{id}/thumbnail"):
+            assert client.get(url).status_code == 404
+
+
+class TestStudio:
+    def test_models_say_what_is_here(self, client: TestClient, running: Studio) -> None:
+        models = {model["id"]: model for model in client.get("/api/v1/models").json()}
+        assert set(models) == {family.id for family in running.catalog.all()}
+        assert [id for id, model in models.items() if model["default"]] == ["starter"]
+        assert models["sdxl"]["available"] is False
+        assert models["sdxl-turbo"]["commercial"] is False
+
+    def test_probes(self, client: TestClient, running: Studio) -> None:
+        assert client.get("/healthz").json()["status"] == "ok"
+        assert client.get("/readyz").json() == {"ready": True, "problems": []}
+        full = running.settings.model_copy(update={"min_free_disk_mb": 10**9})
+        limited = Studio(full, capabilities="tests.probe:ALL")
+        answer = TestClient(create_api(limited), base_url=BASE).get("/readyz")
+        assert answer.status_code == 503
+        assert any("disk" in problem for problem in answer.json()["problems"])
+        assert any("worker" in problem for problem in answer.json()["problems"])
+
+    def test_every_capability_has_a_route_whose_body_is_its_request(self, launch: Callable[..., Studio]) -> None:
+        studio = launch(capabilities="studio.capabilities:ALL", executor="inprocess")
+        document = create_api(studio).openapi()
+        for capability in ALL:
+            body = document["paths"][f"/api/v1/{capability.name}"]["post"]["requestBody"]["content"]["application/json"]
+            schema = document["components"]["schemas"][body["schema"]["$ref"].rsplit("/", 1)[1]]
+            assert set(schema["properties"]) == set(capability.request.model_fields)
+            assert schema["additionalProperties"] is False
+            assert all("description" in field for field in schema["properties"].values())
+
+    def test_the_documentation_needs_no_other_host(self, client: TestClient) -> None:
+        page = client.get("/api/docs")
+        linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(linked) >= 2
+        for url in linked:
+            assert url.startswith("/api/"), url
+            assert client.get(url).status_code == 200
+        assert "://" not in re.sub(r"<!--.*?-->", "", page.text)
+        assert client.get("/api/openapi.json").json()["openapi"].startswith("3.")
+
+    def test_a_crash_tells_nothing_about_the_inside(self, app: FastAPI, running: Studio) -> None:
+        app.add_api_route("/api/v1/crash", lambda: 1 / 0)
+        answer = TestClient(app, base_url=BASE, raise_server_exceptions=False).get("/api/v1/crash")
+        assert answer.status_code == 500
+        assert "ZeroDivision" not in answer.text
+        assert "Traceback" not in answer.text
+        assert set(answer.json()) == {"error", "field"}
+
+
+class TestGuard:
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LOCALHOST:7860", "127.0.0.1:7860", "[::1]:7860", "a.example", "a.example:443"]
+    )
+    def test_known_names_are_answered(self, client: TestClient, host: str) -> None:
+        assert client.get("/api/v1/jobs", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        ["evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.nip.io", "", "[", "192.0.2.1"],
+    )
+    def test_other_names_are_refused(self, client: TestClient, host: str) -> None:
+        answer = client.get("/api/v1/jobs", headers={"Host": host})
+        assert answer.status_code == 403
+        assert "STUDIO_ALLOWED_HOSTS" in answer.json()["error"]
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://localhost:3000"},
+            {"Origin": "http://localhost:7860.evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Sec-Fetch-Site": "cross-site", "Origin": BASE},
+        ],
+        ids=str,
+    )
+    def test_another_site_cannot_change_anything(
+        self, app: FastAPI, client: TestClient, headers: dict[str, str]
+    ) -> None:
+        unsafe = [
+            (method, path.replace("{id}", "0" * 32))
+            for path, methods in app.openapi()["paths"].items()
+            for method in methods
+            if method != "get"
+        ]
+        assert len(unsafe) >= 6
+        for method, path in unsafe:
+            assert client.request(method, path, headers=headers, json={}).status_code == 403, path
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Origin": BASE},
+            {"Origin": BASE, "Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+            {"Origin": "https://a.example"},
+        ],
+        ids=str,
+    )
+    def test_the_page_and_programs_can(self, client: TestClient, headers: dict[str, str]) -> None:
+        assert client.post("/api/v1/gallery/delete", json={"ids": ["x"]}, headers=headers).status_code == 200
+
+    def test_every_answer_has_the_headers(self, client: TestClient) -> None:
+        for answer in (client.get("/api/docs"), client.get("/nothing"), client.get("/", headers={"Host": "evil"})):
+            policy = answer.headers["content-security-policy"]
+            assert "frame-ancestors 'self'" in policy
+            assert "object-src 'none'" in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
+
+    def test_a_body_of_unknown_length_is_cut_off(self, client: TestClient) -> None:
+        def endless() -> Iterator[bytes]:
+            yield b'{"prompt": "'
+            for _ in range(200):
+                yield b"x" * 10_000
+
+        answer = client.post("/api/v1/gradient", content=endless(), headers={"Content-Type": "application/json"})
+        assert answer.status_code == 413
+        assert answer.json()["error"] == "The request is larger than 1 MB; send less."
