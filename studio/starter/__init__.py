@@ -1,1 +1,4 @@
-"""The world the starter models learn from, and the recipes that train them. The running studio never imports this package."""
+"""The world the starter models learn from, and the recipes that train them.
+
+The running studio never imports this package.
+"""

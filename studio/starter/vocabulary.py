@@ -5,9 +5,7 @@ The lists are the one source for the world's scenes, the judge's classes and `as
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # name -> the slug that the three SVG sets share; its code point is looked up in emojibase-data.
@@ -15,11 +13,11 @@ OBJECTS: dict[str, str] = {
     # fruit and vegetables
     "apple": "red-apple", "banana": "banana", "grapes": "grapes", "watermelon": "watermelon", "lemon": "lemon",
     "pineapple": "pineapple", "strawberry": "strawberry", "cherries": "cherries", "pear": "pear",
-    "avocado": "avocado", "carrot": "carrot", "corn": "ear-of-corn", "eggplant": "eggplant", "tomato": "tomato",
+    "avocado": "avocado", "carrot": "carrot", "eggplant": "eggplant",
     "broccoli": "broccoli", "mushroom": "mushroom",
     # food and drink
     "pizza": "pizza", "burger": "hamburger", "fries": "french-fries", "taco": "taco", "croissant": "croissant",
-    "pretzel": "pretzel", "cheese": "cheese-wedge", "donut": "doughnut", "cookie": "cookie",
+    "cheese": "cheese-wedge", "donut": "doughnut",
     "cake": "birthday-cake", "cupcake": "cupcake", "lollipop": "lollipop", "ice cream": "soft-ice-cream",
     "popcorn": "popcorn", "coffee": "hot-beverage", "teapot": "teapot", "cocktail": "cocktail-glass",
     "beer": "beer-mug",
@@ -27,18 +25,18 @@ OBJECTS: dict[str, str] = {
     "dog": "dog-face", "cat": "cat-face", "fox": "fox", "lion": "lion", "tiger": "tiger-face",
     "unicorn": "unicorn", "cow": "cow-face", "pig": "pig-face", "sheep": "ewe", "mouse": "mouse-face",
     "rabbit": "rabbit-face", "panda": "panda", "koala": "koala", "monkey": "monkey-face", "frog": "frog",
-    "chicken": "chicken", "penguin": "penguin", "owl": "owl", "flamingo": "flamingo", "parrot": "parrot",
-    "turtle": "turtle", "snake": "snake", "dolphin": "dolphin", "whale": "spouting-whale",
+    "penguin": "penguin", "owl": "owl", "flamingo": "flamingo",
+    "turtle": "turtle", "snake": "snake", "dolphin": "dolphin",
     "fish": "tropical-fish", "octopus": "octopus", "crab": "crab", "snail": "snail", "butterfly": "butterfly",
-    "bee": "honeybee", "ladybug": "lady-beetle", "elephant": "elephant", "giraffe": "giraffe",
+    "bee": "honeybee", "elephant": "elephant", "giraffe": "giraffe",
     "dinosaur": "t-rex",
     # plants and sky
     "rose": "rose", "sunflower": "sunflower", "tulip": "tulip", "cactus": "cactus", "palm tree": "palm-tree",
     "pine tree": "evergreen-tree", "clover": "four-leaf-clover", "maple leaf": "maple-leaf", "sun": "sun",
     "moon": "crescent-moon", "star": "star", "cloud": "cloud", "rainbow": "rainbow", "fire": "fire",
     # vehicles
-    "car": "automobile", "bus": "bus", "taxi": "taxi", "fire truck": "fire-engine", "tractor": "tractor",
-    "bicycle": "bicycle", "scooter": "motor-scooter", "train": "locomotive", "sailboat": "sailboat",
+    "car": "automobile", "bus": "bus", "fire truck": "fire-engine", "tractor": "tractor",
+    "bicycle": "bicycle", "train": "locomotive", "sailboat": "sailboat",
     "airplane": "airplane", "helicopter": "helicopter", "rocket": "rocket", "ufo": "flying-saucer",
     # buildings
     "house": "house", "castle": "castle", "tent": "tent",
@@ -47,26 +45,26 @@ OBJECTS: dict[str, str] = {
     "soccer ball": "soccer-ball", "basketball": "basketball", "guitar": "guitar", "trumpet": "trumpet",
     "drum": "drum", "teddy bear": "teddy-bear", "key": "key", "lock": "locked", "hammer": "hammer",
     "scissors": "scissors", "pencil": "pencil", "magnet": "magnet", "light bulb": "light-bulb",
-    "candle": "candle", "camera": "camera", "television": "television", "laptop": "laptop",
+    "camera": "camera", "television": "television", "laptop": "laptop",
     "envelope": "envelope", "crown": "crown", "top hat": "top-hat", "shirt": "t-shirt",
-    "shoe": "running-shoe", "glasses": "glasses", "backpack": "backpack", "diamond": "gem-stone",
+    "shoe": "running-shoe", "glasses": "glasses", "diamond": "gem-stone",
     "bell": "bell", "anchor": "anchor", "heart": "red-heart", "snowman": "snowman", "pumpkin": "jack-o-lantern",
-    "robot": "robot", "ghost": "ghost", "dice": "game-die",
+    "robot": "robot", "ghost": "ghost",
 }  # fmt: skip
 
 # Words whose plural is not name + "s"; words that are plural or uncountable are phrased without an article.
 PLURALS: dict[str, str] = {
     "strawberry": "strawberries", "cherries": "cherries", "grapes": "grapes", "fries": "fries", "sheep": "sheep",
-    "mouse": "mice", "fish": "fish", "butterfly": "butterflies", "ladybug": "ladybugs", "maple leaf": "maple leaves",
+    "mouse": "mice", "fish": "fish", "butterfly": "butterflies", "maple leaf": "maple leaves",
     "bus": "buses", "octopus": "octopuses", "cactus": "cacti", "scissors": "scissors", "glasses": "glasses",
-    "dice": "dice", "tomato": "tomatoes", "pretzel": "pretzels", "fox": "foxes", "broccoli": "broccoli",
-    "corn": "corn", "popcorn": "popcorn", "coffee": "coffees", "cheese": "cheeses", "box": "boxes",
+    "fox": "foxes", "broccoli": "broccoli",
+    "popcorn": "popcorn", "coffee": "coffees", "cheese": "cheeses",
 }  # fmt: skip
 NO_ARTICLE = frozenset({
-    "cherries", "grapes", "fries", "scissors", "glasses", "corn", "broccoli", "popcorn", "cheese", "coffee", "dice",
+    "cherries", "grapes", "fries", "scissors", "glasses", "broccoli", "popcorn", "cheese", "coffee",
     "fire",
 })  # fmt: skip
-UNCOUNTED = frozenset({"sun", "rainbow", "popcorn", "corn", "broccoli", "grapes", "cherries", "fries", "fire"})
+UNCOUNTED = frozenset({"sun", "rainbow", "popcorn", "broccoli", "grapes", "cherries", "fries", "fire"})
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "donut": ("doughnut",), "burger": ("hamburger",), "fries": ("french fries",), "ufo": ("flying saucer",),
@@ -75,9 +73,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "dog": ("puppy",), "cat": ("kitten",), "car": ("automobile",), "shirt": ("t-shirt",), "shoe": ("sneaker",),
     "clock": ("alarm clock",), "pumpkin": ("jack-o-lantern",), "coffee": ("cup of coffee",), "lock": ("padlock",),
     "dinosaur": ("t-rex",), "teddy bear": ("teddy",), "pine tree": ("fir tree",), "light bulb": ("bulb",),
-    "moon": ("crescent moon",), "bee": ("honeybee",), "ladybug": ("ladybird",), "corn": ("ear of corn",),
+    "moon": ("crescent moon",), "bee": ("honeybee",),
     "cake": ("birthday cake",), "fire": ("flame",), "eggplant": ("aubergine",), "beer": ("mug of beer",),
-    "dice": ("a die",), "glasses": ("eyeglasses",), "sailboat": ("boat",), "train": ("locomotive",),
+    "glasses": ("eyeglasses",), "sailboat": ("boat",), "train": ("locomotive",),
 }  # fmt: skip
 
 # sRGB; well apart from one another (the nearest pair is checked by a test).
@@ -100,7 +98,7 @@ PROMPT_EXAMPLES: tuple[str, ...] = (
     "a red apple on a blue background", "3d rocket on a purple background", "a sticker of a fox, orange background",
     "flat design pineapple on a teal background", "a cartoon dinosaur on a yellow background",
     "a cat to the left of a dog on a green background", "a 3d donut on a pink background",
-    "three stars on a black background", "a large castle and a small tree on a blue background",
+    "three stars on a black background", "a large castle and a small pine tree on a blue background",
     "a sticker of an owl on a grey background", "a sun above a house on a teal background",
     "a glossy 3d teapot on an orange background", "two strawberries on a white background, flat",
     "cartoon penguin on a blue background", "a flat vector guitar on a brown background",
@@ -122,7 +120,7 @@ class Defaults:
 
     steps: int = 16
     guidance: float = 3.0
-    sampler: str = "dpmpp_2m"
+    sampler: str = "dpmpp-2m"
 
 
 def article(name: str) -> str:
@@ -161,8 +159,3 @@ def as_json(native_size: int, layouts: tuple[str, ...] = LAYOUTS, defaults: Defa
         "prompt_examples": list(PROMPT_EXAMPLES),
         "limits": LIMITS.format(objects=len(OBJECTS), styles=len(STYLES), colours=len(COLOURS)),
     }
-
-
-def write(path: Path, native_size: int, **kwargs: Any) -> None:
-    """Write `vocabulary.json`."""
-    path.write_text(json.dumps(as_json(native_size, **kwargs), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,153 @@
+"""How the starter world is spoken about: many natural paraphrases of one scene."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from studio.starter.art import Art
+from studio.starter.vocabulary import COLOURS, NO_ARTICLE, STYLE_WORDS, SYNONYMS, article, plural
+
+if TYPE_CHECKING:
+    from studio.starter.world import Placed, Scene
+
+LEADS = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    "a picture of ",
+    "an image of ",
+    "an illustration of ",
+    "a drawing of ",
+    "draw ",
+    "a photo of ",
+)
+BACKGROUNDS = (
+    " on a {c} background", " on a {c} background", " on a {c} background", " on {a} {c} background",
+    ", {c} background", ", {c} background", " on {c}", " against a {c} background", " with a {c} background",
+    " in front of a {c} background", " on a plain {c} background", " {c} background", " over {c}",
+    " on a solid {c} backdrop", ", on a bright {c} background", " on a {c} wall",
+)  # fmt: skip
+SUFFIX_STYLES = (", {s}", ", {s} style", " in {s} style", ", in a {s} style", " ({s})", " {s} style", " {s}")
+SINGULAR_STYLES = {
+    "3d": ("a 3d render of {o}", "a 3d picture of {o}", "a glossy 3d icon of {o}"),
+    "flat": ("a flat icon of {o}", "a flat drawing of {o}", "a flat vector icon of {o}"),
+    "cartoon": ("a cartoon of {o}", "a cartoon drawing of {o}", "a comic drawing of {o}"),
+    "sticker": ("a sticker of {o}", "a die-cut sticker of {o}", "{o} as a sticker"),
+}
+COUNT_WORDS = {2: ("two", "two", "2", "a pair of", "a couple of"), 3: ("three", "three", "3", "a group of three")}
+BIG = ("large", "big", "huge", "giant")
+SMALL = ("small", "little", "tiny")
+
+
+class Phrasing:
+    """Draws phrasings from `rng`; a fresh generator with the same seed says the same again."""
+
+    def __init__(self, art: Art, rng: random.Random) -> None:
+        self.art = art
+        self.rng = rng
+
+    def describe(self, scene: Scene) -> str:
+        """A caption: sometimes only the object, mostly with background and style, in changing order."""
+        rng = self.rng
+        say_background = rng.random() < 0.88
+        style_form = rng.choices(("none", "prefix", "wrapped", "suffix"), (0.26, 0.30, 0.16, 0.28))[0]
+        if style_form == "prefix" and scene.layout in ("single", "count"):
+            subject = self._subject(scene, rng.choice(STYLE_WORDS[scene.style]))
+        else:
+            subject = self._subject(scene, "")
+            if style_form == "prefix":
+                kind = rng.choice(("picture of ", "illustration of ", ""))
+                subject = f"{rng.choice(STYLE_WORDS[scene.style])} {kind}{subject}"
+            elif style_form == "wrapped":
+                subject = rng.choice(SINGULAR_STYLES[scene.style]).format(o=subject)
+        if style_form in ("none", "suffix"):
+            subject = rng.choice(LEADS) + subject
+        background = ""
+        if say_background:
+            a = "an" if scene.background == "orange" else "a"
+            background = rng.choice(BACKGROUNDS).format(c=scene.background, a=a)
+            background = background.replace(" a orange", " an orange")
+        suffix = (
+            rng.choice(SUFFIX_STYLES).format(s=rng.choice(STYLE_WORDS[scene.style])) if style_form == "suffix" else ""
+        )
+        roll = rng.random()
+        if say_background and roll < 0.07:
+            text = f"{scene.background} background, {subject}{suffix}"
+        elif roll < 0.5:
+            text = subject + background + suffix
+        else:
+            text = subject + suffix + background
+        return text + (rng.choice((".", "")) if rng.random() < 0.15 else "")
+
+    def name(self, placed: Placed) -> str:
+        """The object's name or one of its synonyms."""
+        others = SYNONYMS.get(placed.name, ())
+        return self.rng.choice(others) if others and self.rng.random() < 0.25 else placed.name
+
+    def noun(self, placed: Placed, adjective: str = "", bare: float = 0.15, colour: float = 0.22) -> str:
+        """`a big red apple`: article, adjective, now and then the colour, then the name."""
+        rng = self.rng
+        words = [w for w in adjective.split() if w]
+        if rng.random() < colour:
+            own = self.art.colour_word(placed.name, placed.style)
+            # People name colours that the drawing cannot have; the background must not take them over.
+            words.append(own if own and rng.random() < 0.75 else rng.choice(tuple(COLOURS)))
+        name = self.name(placed)
+        if name.startswith("a "):
+            return name
+        phrase = " ".join([*words, name])
+        if rng.random() < bare or (placed.name in NO_ARTICLE and name == placed.name):
+            return phrase
+        return article(phrase) if rng.random() < 0.9 else f"one {phrase}" if not adjective else f"the {phrase}"
+
+    def _subject(self, scene: Scene, style: str) -> str:
+        rng = self.rng
+        first = scene.objects[0]
+        if scene.layout == "single":
+            if (
+                style.endswith(("design", "vector", "drawing", "rendered", "render", "art", "sticker"))
+                and rng.random() < 0.5
+            ):
+                return f"{self.noun(first, bare=0.6)}, {style}"
+            return self.noun(first, style)
+        if scene.layout == "count":
+            n = len(scene.objects)
+            colour = self.art.colour_word(first.name, first.style) if rng.random() < 0.15 else ""
+            words = [rng.choice(COUNT_WORDS[n]), style, colour, plural(first.name)]
+            return " ".join(w for w in words if w)
+        a, b = scene.objects
+        if scene.layout == "large_small":
+            return self._sizes(a, b)
+        return self._relation(scene, a, b)
+
+    def _sizes(self, big: Placed, small: Placed) -> str:
+        rng = self.rng
+        x, y = self.noun(big, rng.choice(BIG), bare=0.05), self.noun(small, rng.choice(SMALL), bare=0.05)
+        link = rng.choice((" and ", " and ", " next to ", " beside ", " with ", " near "))
+        roll = rng.random()
+        if roll < 0.6:
+            return x + link + y
+        if roll < 0.9:
+            return y + link + x
+        return f"{self.noun(big)} larger than {self.noun(small)}"
+
+    def _relation(self, scene: Scene, a: Placed, b: Placed) -> str:
+        """`a` is left of (or above) `b`."""
+        rng = self.rng
+        x, y = self.noun(a), self.noun(b)
+        if scene.layout == "left_right":
+            forms = (
+                "{x} to the left of {y}", "{x} left of {y}", "{x} on the left of {y}",
+                "{x} on the left and {y} on the right", "{x} on the left, {y} on the right",
+                "{y} to the right of {x}", "{y} right of {x}", "{y} on the right of {x}",
+                "{x} and {y}", "{x} next to {y}", "{x} beside {y}", "{y} on the right and {x} on the left",
+            )  # fmt: skip
+        else:
+            forms = (
+                "{x} above {y}", "{x} above {y}", "{x} over {y}", "{x} on top and {y} at the bottom", "{y} below {x}",
+                "{y} under {x}", "{y} beneath {x}", "{x} on top of {y}", "{x} at the top, {y} at the bottom",
+            )  # fmt: skip
+        return rng.choice(forms).format(x=x, y=y)

@@ -1,0 +1,279 @@
+"""What each starter model learns from, and how."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from transformers import CLIPModel, CLIPTokenizer
+
+from studio.starter import models
+from studio.starter.art import Art
+from studio.starter.judge import Judge, JudgeNet
+from studio.starter.presets import Preset
+from studio.starter.training import Loop, Losses, averaged
+from studio.starter.vocabulary import COLOURS, LAYOUTS, OBJECTS, STYLES
+from studio.starter.world import Scene, World
+
+FIRST_TEST_SEED = 10_000_000  # scenes from here on are never trained on, whatever their content
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The training scenes with their pictures: uint8 [n, S, S, 3] on disk."""
+
+    world: World
+    scenes: list[Scene]
+    pictures: NDArray[np.uint8]
+
+    def batch(self, picked: NDArray[np.int64], device: str) -> torch.Tensor:
+        """RGB in -1..1, [n, 3, S, S] in channels-last memory."""
+        x = torch.from_numpy(self.pictures[np.sort(picked)]).to(device)
+        return x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def _render(job: tuple[Art, Path, int, int, int]) -> None:
+    art, path, first, last, size = job
+    world = World(art)
+    out = np.lib.format.open_memmap(path, mode="r+")
+    for i in range(first, last):
+        out[i] = np.asarray(world.picture(world.scene(i, split="train"), size))
+
+
+def make_pool(cache: Path, world: World, size: int, count: int) -> Pool:
+    """Scenes 0..count of the training split, drawn once and kept on disk."""
+    path, done = cache / f"pool-{size}-{count}.npy", cache / f"pool-{size}-{count}.done"
+    if not done.exists():
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+        chunk = max(1, math.ceil(count / (4 * (os.cpu_count() or 1))))
+        jobs = [(world.art, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
+        with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as workers:
+            workers.map(_render, jobs)
+        done.touch()
+    scenes = [world.scene(i, split="train") for i in range(count)]
+    return Pool(world, scenes, np.load(path, mmap_mode="r"))
+
+
+# -- the autoencoder ----------------------------------------------------------------------------------------------
+
+
+def train_vae(p: Preset, pool: Pool, folder: Path, minutes: float, max_steps: int | None) -> None:
+    """Pixels to latents of mean 0 and variance 1 and back; noise on the latents keeps the decoder forgiving."""
+    net = models.vae(p).to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rng = np.random.default_rng(1)
+
+    def losses(step: int) -> Losses:
+        x = pool.batch(rng.choice(len(pool.scenes), p.vae_batch, replace=False), p.device)
+        with torch.autocast(p.device, torch.bfloat16):
+            z = net.encoder(x).float()
+            y = net.decoder(z + 0.05 * torch.randn_like(z)).float()
+        # Objects cover a third of the picture; without the weight their details would lose against plain ground.
+        thing = (x - x[..., :1, :1]).abs().amax(1, keepdim=True) > 0.06
+        difference = (y - x) * torch.where(thing, 1.6, 0.8)
+        dx = difference[..., 1:] - difference[..., :-1]
+        dy = difference[..., 1:, :] - difference[..., :-1, :]
+        statistics = z.mean((0, 2, 3)).square().mean() + (z.var((0, 2, 3)) - 1).square().mean()
+        return {
+            "l1": difference.abs().mean(),
+            "l2": 2 * difference.square().mean(),
+            "gradient": 0.5 * (dx.abs().mean() + dy.abs().mean()),
+            "statistics": 0.02 * statistics,
+        }
+
+    Loop(folder, net, p.rates["vae"], minutes, max_steps, ema=0.995, decay=0.0).run(losses)
+
+
+# -- words and pictures -------------------------------------------------------------------------------------------
+
+
+def clip_pixels(x: torch.Tensor) -> torch.Tensor:
+    """-1..1 to what CLIPImageProcessor gives."""
+    mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+    return ((x + 1) / 2 - mean) / std
+
+
+def scene_labels(scene: Scene) -> tuple[int, int, int, int, int]:
+    """Class numbers: first object, second object (or none), background, style, layout."""
+    names, colours = tuple(OBJECTS), tuple(COLOURS)
+    second = names.index(scene.objects[1].name) if scene.layout not in ("single", "count") else len(names)
+    layout = LAYOUTS.index(scene.layout) + (1 if len(scene.objects) == 3 else 0)
+    return (
+        names.index(scene.objects[0].name),
+        second,
+        colours.index(scene.background),
+        STYLES.index(scene.style),
+        layout,
+    )
+
+
+class ClipStudent(nn.Module):
+    """CLIP with heads, used in training only, that must read the scene's content off either embedding."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+        sizes = (len(OBJECTS), len(OBJECTS) + 1, len(COLOURS), len(STYLES), len(LAYOUTS) + 1)
+        text, vision = clip.config.text_config.hidden_size, clip.config.vision_config.hidden_size
+        self.text_heads = nn.ModuleList(nn.Linear(text, n) for n in sizes)
+        self.vision_heads = nn.ModuleList(nn.Linear(vision, n) for n in sizes)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        text = self.clip.text_model(input_ids=ids, attention_mask=mask).pooler_output
+        vision = self.clip.vision_model(pixel_values=pixels).pooler_output
+        return text, vision
+
+
+def train_clip(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, folder: Path, minutes: float,
+               max_steps: int | None) -> None:  # fmt: skip
+    """Contrastive, half of each batch in groups that share an object, plus reading the content off each tower."""
+    net = ClipStudent(models.clip(p, tokenizer)).to(p.device)
+    labels = torch.tensor([scene_labels(s) for s in pool.scenes], device=p.device)
+    rng = np.random.default_rng(2)
+    by_object: dict[str, list[int]] = {}
+    for i, scene in enumerate(pool.scenes):
+        by_object.setdefault(scene.objects[0].name, []).append(i)
+    groups = [np.array(v) for v in by_object.values() if len(v) >= 8]
+
+    def losses(step: int) -> Losses:
+        picked = rng.choice(len(pool.scenes), p.clip_batch // 2, replace=False).tolist()
+        while len(picked) < p.clip_batch:
+            picked += rng.choice(groups[rng.integers(len(groups))], 8, replace=False).tolist()
+        index = np.unique(np.array(picked))
+        captions = [pool.world.caption(pool.scenes[i], int(rng.integers(1 << 30))) for i in index]
+        tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt").to(p.device)
+        target = labels[torch.from_numpy(index).to(p.device)]
+        with torch.autocast(p.device, torch.bfloat16):
+            text, vision = net(tokens.input_ids, tokens.attention_mask, clip_pixels(pool.batch(index, p.device)))
+            t = F.normalize(net.clip.text_projection(text).float(), dim=-1)
+            v = F.normalize(net.clip.visual_projection(vision).float(), dim=-1)
+        logits = t @ v.T * net.clip.logit_scale.exp().clamp(max=100)
+        same = torch.arange(len(index), device=p.device)
+        parts = {"contrast": (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2}
+        for name, heads, state in (("text", net.text_heads, text), ("vision", net.vision_heads, vision)):
+            read = [F.cross_entropy(h(state.float()), target[:, k]) for k, h in enumerate(heads)]
+            parts[name] = 0.4 * torch.stack(read).sum()
+        return parts
+
+    Loop(folder, net, p.rates["clip"], minutes, max_steps, ema=0.99, decay=0.02).run(losses)
+
+
+# -- the judge ----------------------------------------------------------------------------------------------------
+
+
+def sprite_scene(world: World, rng: random.Random, size: int, held_back: bool = False) -> tuple[Image.Image, int, int]:
+    """One sprite at any scale and place on any colour, at times with a small other one: picture, object, style.
+
+    With `held_back`, a colour gradient that training never shows.
+    """
+    art = world.art
+    name, style = rng.choice(art.names), rng.choice(art.styles)
+    ground = tuple(rng.randrange(256) for _ in range(3)) if rng.random() < 0.4 else COLOURS[rng.choice(tuple(COLOURS))]
+    if held_back:
+        top, bottom = (np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2))
+        ramp = np.linspace(0, 1, size)[:, None]
+        canvas = Image.fromarray(np.repeat((top * (1 - ramp) + bottom * ramp)[:, None], size, 1).astype(np.uint8))
+    else:
+        canvas = Image.new("RGB", (size, size), ground)
+    if not held_back and rng.random() < 0.25:
+        other = world.cut(rng.choice(art.names), style).copy()
+        other.thumbnail((size // 3, size // 3), Image.Resampling.LANCZOS)
+        canvas.paste(other, (rng.randrange(size - other.width), rng.randrange(size - other.height)), other)
+    cut = world.cut(name, style)
+    side = rng.uniform(0.34, 0.95) * size
+    scale = side / max(cut.size)
+    cut = cut.resize((max(1, round(cut.width * scale)), max(1, round(cut.height * scale))), Image.Resampling.LANCZOS)
+    if rng.random() < 0.3:
+        cut = cut.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC)
+    canvas.paste(cut, (rng.randint(0, size - cut.width), rng.randint(0, size - cut.height)), cut)
+    return canvas, tuple(OBJECTS).index(name), STYLES.index(style)
+
+
+def train_judge(p: Preset, world: World, folder: Path, out: Path, minutes: float, max_steps: int | None) -> Judge:
+    """Sees sprites only, softened now and then, so that it also judges slightly blurred drawings."""
+    size = 64
+    net = JudgeNet(len(OBJECTS), len(STYLES), p.judge_width).to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rng = random.Random(3)
+
+    def losses(step: int) -> Losses:
+        rows = [sprite_scene(world, rng, size) for _ in range(p.judge_batch)]
+        x = torch.from_numpy(np.stack([np.asarray(r[0]) for r in rows])).to(p.device)
+        x = x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        if rng.random() < 0.5:
+            small = F.interpolate(x, scale_factor=rng.uniform(0.5, 0.9), mode="bilinear", antialias=True)
+            x = F.interpolate(small, size=(size, size), mode="bilinear")
+        x = (x * rng.uniform(0.9, 1.05) + rng.uniform(-0.06, 0.06) + 0.03 * torch.randn_like(x)).clamp(-1, 1)
+        sprites = torch.tensor([r[1] * len(STYLES) + r[2] for r in rows], device=p.device)
+        with torch.autocast(p.device, torch.bfloat16):
+            logits = net(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        return {"sprite": F.cross_entropy(logits.float(), sprites, label_smoothing=0.05)}
+
+    Loop(folder, net, p.rates["judge"], minutes, max_steps, ema=0.995).run(losses)
+    net = averaged(folder, JudgeNet(len(OBJECTS), len(STYLES), p.judge_width))
+    config = {"objects": list(OBJECTS), "styles": list(STYLES), "size": size, "width": p.judge_width,
+              "colours": {k: list(v) for k, v in COLOURS.items()}}  # fmt: skip
+    judge = Judge(net, config)  # type: ignore[arg-type]
+    judge.save(out)
+    return judge
+
+
+# -- the painter --------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def make_latents(p: Preset, pool: Pool, vae_folder: Path, path: Path) -> tuple[torch.Tensor, float]:
+    """All pictures of the pool as latents of unit variance (fp16), and the factor that made them so."""
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        return saved["latents"], saved["scaling"]
+    net = averaged(vae_folder, models.vae(p)).to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parts = []
+    for start in range(0, len(pool.scenes), 256):
+        x = pool.batch(np.arange(start, min(start + 256, len(pool.scenes))), p.device)
+        with torch.autocast(p.device, torch.bfloat16):
+            parts.append(net.encoder(x).half().cpu())  # type: ignore[operator]
+    latents = torch.cat(parts)
+    scaling = 1 / float(latents[:4096].float().std())
+    torch.save({"latents": latents, "scaling": scaling}, path)
+    return latents, scaling
+
+
+def train_painter(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, clip: CLIPModel, latents: torch.Tensor,
+                  scaling: float, folder: Path, minutes: float, max_steps: int | None) -> None:  # fmt: skip
+    """v-prediction on cached latents; every tenth caption is empty so that guidance has something to guide from."""
+    net = models.unet(p)
+    net = net.to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    text = clip.text_model.to(p.device).eval().requires_grad_(False)
+    bars = models.scheduler().alphas_cumprod.to(p.device)
+
+    def losses(step: int) -> Losses:
+        rng = np.random.default_rng((4, step))
+        picked = rng.choice(len(pool.scenes), p.painter_batch, replace=False)
+        captions = [
+            "" if rng.random() < 0.1 else pool.world.caption(pool.scenes[i], int(rng.integers(1 << 30))) for i in picked
+        ]
+        ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(p.device)
+        with torch.no_grad(), torch.autocast(p.device, torch.bfloat16):
+            words = text(input_ids=ids).last_hidden_state.float()
+        z = latents[torch.from_numpy(picked)].to(p.device).float() * scaling
+        # Stratified times: every batch covers all noise levels.
+        spread = (torch.arange(len(z), device=p.device) + torch.rand(len(z), device=p.device)) / len(z)
+        t = (spread * len(bars)).long()
+        a, s = bars[t].sqrt().view(-1, 1, 1, 1), (1 - bars[t]).sqrt().view(-1, 1, 1, 1)
+        noise = torch.randn_like(z)
+        noisy = (a * z + s * noise).to(memory_format=torch.channels_last)
+        with torch.autocast(p.device, torch.bfloat16, enabled=p.unet_bf16):
+            guess = net(noisy, t, words).sample
+        return {"v": F.mse_loss(guess.float(), a * noise - s * z)}
+
+    Loop(folder, net, p.painter_rate, minutes, max_steps, ema=p.ema).run(losses)

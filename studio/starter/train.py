@@ -1,0 +1,95 @@
+"""`python -m studio.starter.train --preset cpu`: makes the starter models, one resumable step after the other.
+
+Steps: art, pool, tokenizer, judge, vae, clip, painter, export, evaluate. Checkpoints and logs lie in
+`.cache/starter`; a step whose budget is used up is not run again unless it is given more minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from studio.starter import art, steps
+from studio.starter.models import clip as build_clip
+from studio.starter.models import train_tokenizer
+from studio.starter.presets import PRESETS, Preset
+from studio.starter.training import averaged
+from studio.starter.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ("art", "tokenizer", "judge", "vae", "clip", "painter", "export", "evaluate")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m studio.starter.train", description=__doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="which steps to run (default: all)")
+    parser.add_argument("--minutes", type=float, help="training minutes of each named step, over all sittings")
+    parser.add_argument("--max-steps", type=int, help="stop each training after so many steps (to try the recipe)")
+    parser.add_argument("--scenes", type=int, help="how many scenes to train on")
+    parser.add_argument("--batch", type=int, help="examples per training step, for a machine with little memory")
+    parser.add_argument("--sprites", type=Path, help="a saved pack of sprites to use instead of the fetched art")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", help="cpu or cuda (default: the preset's)")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache/starter")
+    parser.add_argument("--out", type=Path, default=ROOT / "assets/starter")
+    args = parser.parse_args(argv)
+
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    p = PRESETS[args.preset]
+    p = replace(p, device=args.device or p.device, scenes=args.scenes or p.scenes)
+    if args.batch:
+        p = replace(p, vae_batch=args.batch, clip_batch=args.batch, painter_batch=args.batch, judge_batch=args.batch)
+    cache: Path = args.cache
+    work = cache / p.name
+    work.mkdir(parents=True, exist_ok=True)
+
+    def minutes(step: str) -> float:
+        return args.minutes if args.minutes is not None else p.minutes[step]
+
+    world = World(art.Art.load(args.sprites) if args.sprites else art.load(cache / "art"))
+    tokens = work / "tokenizer"
+    if "tokenizer" in args.steps and not (tokens / "vocab.json").exists():
+        scenes = (world.scene(i, split="train") for i in range(min(p.scenes, 30_000)))
+        train_tokenizer([world.caption(s) for s in scenes], tokens, p.max_tokens)
+    if "judge" in args.steps:
+        steps.train_judge(p, world, work / "judge", args.out / "judge", minutes("judge"), args.max_steps)
+    if not {"vae", "clip", "painter"} & set(args.steps):
+        return finish(args, p, work)
+
+    from transformers import CLIPTokenizer
+
+    pool = steps.make_pool(cache, world, p.size, p.scenes)
+    tokenizer = CLIPTokenizer.from_pretrained(tokens)
+    if "vae" in args.steps:
+        steps.train_vae(p, pool, work / "vae", minutes("vae"), args.max_steps)
+    if "clip" in args.steps:
+        steps.train_clip(p, pool, tokenizer, work / "clip", minutes("clip"), args.max_steps)
+    if "painter" in args.steps:
+        latents, scaling = steps.make_latents(p, pool, work / "vae", work / "latents.pt")
+        student = averaged(work / "clip", steps.ClipStudent(build_clip(p, tokenizer)))
+        steps.train_painter(p, pool, tokenizer, student.clip, latents, scaling, work / "painter",  # type: ignore[arg-type]
+                            minutes("painter"), args.max_steps)  # fmt: skip
+    finish(args, p, work)
+
+
+def finish(args: argparse.Namespace, p: Preset, work: Path) -> None:
+    """Write the pack and measure it, where asked for."""
+    if "export" in args.steps:
+        from studio.starter.export import export
+
+        export(p, work, args.out)
+    if "evaluate" in args.steps:
+        from studio.starter import evaluate
+
+        evaluate.main(["--pack", str(args.out), "--cache", str(args.cache), "--preset", p.name,
+                       *(["--sprites", str(args.sprites)] if args.sprites else [])])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

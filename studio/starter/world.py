@@ -1,0 +1,373 @@
+"""The world that the starter models learn from: small scenes of cut-out objects on a plain background.
+
+A `Scene` is plain data made from a seed; a `World` reads from it whatever a capability needs to learn (picture,
+captions, masks, depth, edges, questions, edits, motion). Reading never changes a scene, so every example can be made
+again from its seed, and a later capability only adds a reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from studio.starter.art import Art
+from studio.starter.language import Phrasing
+from studio.starter.vocabulary import COLOURS, STYLES, UNCOUNTED, article, plural
+
+Layout = Literal["single", "left_right", "above_below", "large_small", "count"]
+Split = Literal["train", "held_out", "any"]
+MARGIN = 0.07  # no object comes nearer to the edge, so the border shows the background alone
+HELD_OUT_SHARE = 0.1
+LAYOUT_MIX: dict[str, float] = {
+    "single": 0.55,
+    "left_right": 0.12,
+    "above_below": 0.10,
+    "large_small": 0.08,
+    "count": 0.15,
+}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One object: `box` is (left, top, right, bottom) in 0..1 of the picture, tight around the sprite."""
+
+    name: str
+    style: str
+    box: tuple[float, float, float, float]
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+    @property
+    def area(self) -> float:
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects painted in order (the last lies nearest) on a named background colour."""
+
+    objects: tuple[Placed, ...]
+    background: str
+    layout: Layout
+    style: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    answer: str
+    kind: Literal["what", "colour", "where", "count", "exists", "relation", "size"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change in words and both of its sides; what the words leave out is the same in both."""
+
+    before: Scene
+    instruction: str
+    after: Scene
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A short movement: one scene per frame and the sentence that tells it."""
+
+    caption: str
+    frames: tuple[Scene, ...]
+
+
+def _hashed(*parts: str) -> float:
+    digest = hashlib.blake2b("|".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def held_out(scene: Scene) -> bool:
+    """Whether the scene holds a combination that no model may train on.
+
+    One tenth of all (object, style, background) triples and one tenth of all pairs of objects are kept back.
+    """
+    if any(_hashed("triple", o.name, o.style, scene.background) < HELD_OUT_SHARE for o in scene.objects):
+        return True
+    names = sorted({o.name for o in scene.objects})
+    return len(names) == 2 and _hashed("pair", *names) < HELD_OUT_SHARE
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+class World:
+    """Makes scenes out of the art and reads them. Every method is pure: the same arguments give the same bytes."""
+
+    def __init__(self, art: Art) -> None:
+        self.art = art
+        self._cuts: dict[tuple[str, str], Image.Image] = {}
+        self._scaled: dict[tuple[str, str, int, int], Image.Image] = {}
+
+    # -- making scenes ------------------------------------------------------------------------------------------
+
+    def scene(self, seed: int, layout: Layout | None = None, split: Split = "any") -> Scene:
+        """The scene of `seed`; `split` keeps to the trained or to the held-out combinations."""
+        rng = random.Random(f"scene-{seed}")
+        while True:
+            kind = layout or rng.choices(tuple(LAYOUT_MIX), tuple(LAYOUT_MIX.values()))[0]
+            made = self._compose(rng, kind, seed)  # type: ignore[arg-type]
+            if split == "any" or held_out(made) == (split == "held_out"):
+                return made
+
+    def compose(self, layout: Layout, names: tuple[str, ...], style: str, background: str, seed: int) -> Scene:
+        """A scene with the given content; only the placing is drawn from the seed."""
+        return self._place(random.Random(f"place-{seed}"), layout, names, style, background, seed)
+
+    def _compose(self, rng: random.Random, layout: Layout, seed: int) -> Scene:
+        style, background = rng.choice(STYLES), rng.choice(tuple(COLOURS))
+        if layout == "count":
+            countable = [n for n in self.art.names if n not in UNCOUNTED]
+            names = (rng.choice(countable),) * rng.choice((2, 3))
+        elif layout == "single":
+            names = (rng.choice(self.art.names),)
+        else:
+            names = tuple(rng.sample(self.art.names, 2))
+        return self._place(rng, layout, names, style, background, seed)
+
+    def _place(
+        self, rng: random.Random, layout: Layout, names: tuple[str, ...], style: str, background: str, seed: int
+    ) -> Scene:
+        jitter = lambda spread: rng.uniform(-spread, spread)  # noqa: E731
+        spots: list[tuple[float, float, float]]  # centre x, centre y, longest side
+        if layout == "single":
+            side = rng.uniform(0.56, 0.84)
+            spots = [(0.5 + jitter(0.04), 0.5 + jitter(0.04), side)]
+        elif layout == "left_right":
+            side = rng.uniform(0.38, 0.43)
+            y = 0.5 + jitter(0.08)
+            spots = [(0.285, y + jitter(0.03), side), (0.715, y + jitter(0.03), side)]
+        elif layout == "above_below":
+            side = rng.uniform(0.38, 0.43)
+            x = 0.5 + jitter(0.08)
+            spots = [(x + jitter(0.03), 0.285, side), (x + jitter(0.03), 0.715, side)]
+        elif layout == "large_small":
+            big, small = rng.uniform(0.54, 0.6), rng.uniform(0.24, 0.28)
+            spots = [(0.37, 0.45 + jitter(0.05), big), (0.79, 0.70 + jitter(0.08), small)]
+            if rng.random() < 0.5:
+                spots = [(1 - x, y, s) for x, y, s in spots]
+        elif len(names) == 2:
+            side = rng.uniform(0.38, 0.43)
+            y = 0.5 + jitter(0.05)
+            spots = [(0.285, y, side), (0.715, y, side)]
+        else:
+            side = rng.uniform(0.35, 0.40)
+            spots = [(0.5, 0.28, side), (0.285, 0.715, side), (0.715, 0.715, side)]
+        placed = tuple(
+            Placed(n, style, self._box(n, style, x, y, s)) for n, (x, y, s) in zip(names, spots, strict=True)
+        )
+        return Scene(placed, background, layout, style, seed)
+
+    def _box(self, name: str, style: str, x: float, y: float, side: float) -> tuple[float, float, float, float]:
+        w, h = self.cut(name, style).size
+        w, h = side * w / max(w, h), side * h / max(w, h)
+        x = min(max(x, MARGIN + w / 2), 1 - MARGIN - w / 2)
+        y = min(max(y, MARGIN + h / 2), 1 - MARGIN - h / 2)
+        return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+
+    # -- reading scenes -----------------------------------------------------------------------------------------
+
+    def picture(self, scene: Scene, size: int = 64) -> Image.Image:
+        """The scene as an RGB picture of `size` x `size`."""
+        canvas = Image.new("RGB", (size, size), COLOURS[scene.background])
+        for placed in scene.objects:
+            cut, at = self._fitted(placed, size)
+            canvas.paste(cut, at, cut)
+        return canvas
+
+    def masks(self, scene: Scene, size: int = 64) -> NDArray[np.bool_]:
+        """What is visible of each object: bool [objects, size, size], in the order of `scene.objects`."""
+        owner = self.owners(scene, size)
+        return np.stack([owner == i for i in range(len(scene.objects))])
+
+    def owners(self, scene: Scene, size: int = 64) -> NDArray[np.int16]:
+        """The index of the object that each pixel shows, -1 for the background: int16 [size, size]."""
+        owner = np.full((size, size), -1, np.int16)
+        for i, placed in enumerate(scene.objects):
+            cut, (x, y) = self._fitted(placed, size)
+            solid = np.asarray(cut.getchannel("A")) > 127
+            owner[y : y + cut.height, x : x + cut.width][solid] = i
+        return owner
+
+    def caption(self, scene: Scene, variant: int = 0) -> str:
+        """One of endlessly many natural descriptions; `variant` picks which."""
+        return Phrasing(self.art, random.Random(f"caption-{scene.seed}-{variant}")).describe(scene)
+
+    def depth(self, scene: Scene, size: int = 64) -> NDArray[np.float32]:
+        """Nearness, float32 [size, size]: 0 for the background, up to 1 for the nearest object.
+
+        What covers something is nearer than what it covers; of the rest, the larger is nearer.
+        """
+        near = np.zeros(len(scene.objects) + 1, np.float32)  # the last slot is the background (owner -1)
+        for i, placed in enumerate(scene.objects):
+            below = [near[k] for k in range(i) if _overlap(scene.objects[k].box, placed.box)]
+            floor = max(below, default=0.0)
+            own = 0.25 + 0.6 * math.sqrt(placed.area)
+            near[i] = min(1.0, max(own, floor + 0.06))
+        return near[self.owners(scene, size)]
+
+    def edges(self, scene: Scene, size: int = 64) -> NDArray[np.uint8]:
+        """White outlines on black, uint8 [size, size]: where the picture changes sharply or one thing ends."""
+        fine = np.asarray(self.picture(scene, 2 * size), np.float32)
+        dx = np.abs(fine[:, 2:] - fine[:, :-2]).max(-1)[1:-1]
+        dy = np.abs(fine[2:] - fine[:-2]).max(-1)[:, 1:-1]
+        strong = np.pad(np.hypot(dx, dy) > 60, 1)
+        owner = self.owners(scene, 2 * size)
+        strong[1:] |= owner[1:] != owner[:-1]
+        strong[:, 1:] |= owner[:, 1:] != owner[:, :-1]
+        return (strong.reshape(size, 2, size, 2).mean((1, 3)) >= 0.5).astype(np.uint8) * 255
+
+    def sketch(self, scene: Scene, size: int = 64) -> Image.Image:
+        """Soft dark lines on white paper, mode L: the edges as a pencil would draw them."""
+        lines = Image.fromarray(255 - self.edges(scene, 2 * size))
+        return lines.resize((size, size), Image.Resampling.BOX).point(lambda v: max(30, v))
+
+    def questions(self, scene: Scene) -> list[Question]:
+        """Questions that the picture answers, with their answers."""
+        rng = random.Random(f"questions-{scene.seed}")
+        names = list(dict.fromkeys(o.name for o in scene.objects))
+        absent = rng.choice([n for n in self.art.names if n not in names])
+        asked = [
+            Question("what colour is the background?", scene.background, "colour"),
+            Question("what style is the picture in?", scene.style, "what"),
+            Question("what is in the picture?", " and ".join(names), "what"),
+            Question(f"is there {article(names[0])}?", "yes", "exists"),
+            Question(f"is there {article(absent)}?", "no", "exists"),
+        ]
+        for name in names:
+            number = sum(o.name == name for o in scene.objects)
+            asked.append(Question(f"how many {plural(name)} are there?", str(number), "count"))
+        if len(names) == 2:
+            a, b = scene.objects
+            horizontal = abs(a.centre[0] - b.centre[0]) >= abs(a.centre[1] - b.centre[1])
+            if horizontal:
+                left, right = (a, b) if a.centre[0] < b.centre[0] else (b, a)
+                asked += [
+                    Question(
+                        f"is the {a.name} left or right of the {b.name}?", "left" if left is a else "right", "relation"
+                    ),
+                    Question("what is on the left?", left.name, "where"),
+                    Question("what is on the right?", right.name, "where"),
+                    Question(f"where is the {left.name}?", "on the left", "where"),
+                ]
+            else:
+                top, bottom = (a, b) if a.centre[1] < b.centre[1] else (b, a)
+                asked += [
+                    Question(
+                        f"is the {a.name} above or below the {b.name}?", "above" if top is a else "below", "relation"
+                    ),
+                    Question("what is at the top?", top.name, "where"),
+                    Question("what is at the bottom?", bottom.name, "where"),
+                    Question(f"where is the {bottom.name}?", "at the bottom", "where"),
+                ]
+            if scene.layout == "large_small":
+                asked.append(Question(f"which is larger, the {b.name} or the {a.name}?", a.name, "size"))
+        return asked
+
+    def edit(self, seed: int, split: Split = "any") -> Edit:
+        """One change to a scene: its ground, an object, the style, something added or taken away."""
+        rng = random.Random(f"edit-{seed}")
+        kind = rng.choice(("background", "background", "replace", "replace", "style", "add", "remove"))
+        while True:
+            if kind in ("add", "remove"):
+                full = self.scene(rng.randrange(1 << 40), rng.choice(("left_right", "above_below")), split)
+                kept, gone = full.objects if rng.random() < 0.5 else full.objects[::-1]
+                part = replace(full, objects=(kept,), layout="single")
+                where = self._where(gone, kept)
+                if kind == "add":
+                    say = rng.choice((f"add {article(gone.name)} {where}", f"put {article(gone.name)} {where}"))
+                    made = Edit(part, say, full)
+                else:
+                    made = Edit(full, rng.choice((f"remove the {gone.name}", f"take the {gone.name} away")), part)
+            else:
+                layout: Layout = rng.choice(("single", "single", "left_right", "above_below"))
+                made = self._change(rng, kind, self.scene(rng.randrange(1 << 40), layout, split))
+            if split == "any" or all(held_out(s) == (split == "held_out") for s in (made.before, made.after)):
+                return made
+
+    def _change(self, rng: random.Random, kind: str, before: Scene) -> Edit:
+        if kind == "background":
+            colour = rng.choice([c for c in COLOURS if c != before.background])
+            say = rng.choice(
+                ("make the background {c}", "change the background to {c}", "{c} background", "turn the background {c}")
+            )
+            return Edit(before, say.format(c=colour), replace(before, background=colour))
+        if kind == "style":
+            style = rng.choice([s for s in STYLES if s != before.style])
+            objects = tuple(self._put(o.name, style, o) for o in before.objects)
+            say = rng.choice(("make it {s}", "in {s} style", "turn it into {s} style"))
+            return Edit(before, say.format(s=style), replace(before, objects=objects, style=style))
+        old = rng.choice(before.objects)
+        new = rng.choice([n for n in self.art.names if n not in {o.name for o in before.objects}])
+        objects = tuple(self._put(new, o.style, o) if o is old else o for o in before.objects)
+        say = rng.choice(("replace the {a} with {b}", "turn the {a} into {b}", "swap the {a} for {b}"))
+        return Edit(before, say.format(a=old.name, b=article(new)), replace(before, objects=objects))
+
+    def motion(self, seed: int, frames: int = 8, split: Split = "any") -> Motion:
+        """One object that moves, grows or shrinks over `frames` scenes."""
+        rng = random.Random(f"motion-{seed}")
+        scene = self.scene(rng.randrange(1 << 40), "single", split)
+        (placed,) = scene.objects
+        kind = rng.choice(("right", "left", "up", "down", "grows", "shrinks", "bounces"))
+        moved = []
+        for i in range(frames):
+            t = i / max(1, frames - 1)
+            x, y, side = 0.5, 0.5, 0.42
+            if kind in ("right", "left"):
+                x = 0.29 + 0.42 * (t if kind == "right" else 1 - t)
+            elif kind in ("up", "down"):
+                y = 0.29 + 0.42 * (t if kind == "down" else 1 - t)
+            elif kind == "bounces":
+                y = 0.68 - 0.36 * abs(math.sin(math.pi * 2 * t))
+            else:
+                side = 0.3 + 0.5 * (t if kind == "grows" else 1 - t)
+            box = self._box(placed.name, placed.style, x, y, side)
+            moved.append(replace(scene, objects=(replace(placed, box=box),)))
+        verb = f"moves {kind}" if kind in ("right", "left", "up", "down") else kind
+        ground = f"on {article(scene.background)} background"
+        return Motion(f"{article(placed.name)} that {verb} {ground}, {scene.style}", tuple(moved))
+
+    def _put(self, name: str, style: str, like: Placed) -> Placed:
+        left, top, right, bottom = like.box
+        return Placed(name, style, self._box(name, style, *like.centre, max(right - left, bottom - top)))
+
+    @staticmethod
+    def _where(thing: Placed, other: Placed) -> str:
+        dx, dy = thing.centre[0] - other.centre[0], thing.centre[1] - other.centre[1]
+        if abs(dx) >= abs(dy):
+            return f"to the {'right' if dx > 0 else 'left'} of the {other.name}"
+        return f"{'below' if dy > 0 else 'above'} the {other.name}"
+
+    # -- sprites ------------------------------------------------------------------------------------------------
+
+    def cut(self, name: str, style: str) -> Image.Image:
+        """The object's sprite, cropped to its opaque box; shared, so not to be changed."""
+        key = (name, style)
+        if key not in self._cuts:
+            self._cuts[key] = self.art.sprite(name, style)
+        return self._cuts[key]
+
+    def _fitted(self, placed: Placed, size: int) -> tuple[Image.Image, tuple[int, int]]:
+        left, top, right, bottom = (v * size for v in placed.box)
+        w, h = max(1, round(right - left)), max(1, round(bottom - top))
+        key = (placed.name, placed.style, w, h)
+        if key not in self._scaled:
+            if len(self._scaled) > 20_000:
+                self._scaled.clear()
+            self._scaled[key] = self.cut(placed.name, placed.style).resize((w, h), Image.Resampling.LANCZOS)
+        return self._scaled[key], (round(left), round(top))
