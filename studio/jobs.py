@@ -567,8 +567,10 @@ class _Live:
         return max(self._first_step - self.started - (self.step_seconds or 0.0), 0.0)
 
     def seconds_left(self) -> float | None:
-        """The learned estimate at first, the job's own speed more and more as it advances."""
-        expected = None if self.estimate is None else max(self.estimate - (time.monotonic() - self.started), 0.0)
+        """What was learned at first, the job's own speed more and more as it advances; None while neither is known."""
+        expected = None if self.estimate is None else self.estimate - (time.monotonic() - self.started)
+        if expected is not None and expected <= 0:
+            expected = None  # what was learned does not hold for this run
         pace = self.step_seconds
         if pace is None or not self.steps:
             return expected

@@ -219,7 +219,7 @@ class Runner:
 
 
 class _JobContext:
-    """The `studio.capability.Context` of one job; ``models`` is a property, so that torch is imported at its first use."""
+    """The `Context` of one job; ``models`` is a property, so that torch is imported at its first use."""
 
     def __init__(self, runner: Runner, job: JobRow, send: Send, cancelled: Callable[[], bool]) -> None:
         self._runner = runner

@@ -316,6 +316,21 @@ def test_a_running_job_is_measured_by_its_own_steps(jobs: Jobs) -> None:
     assert jobs.get(job.id, user="local").eta_seconds == 0
 
 
+def test_an_estimate_that_proved_wrong_is_dropped(jobs: Jobs, database: Database) -> None:
+    jobs.attach(Idle("starter"))
+    finish(jobs, database, 0.001, steps=4)
+    job = submit(jobs, steps=4)
+    jobs.lease()
+    threading.Event().wait(0.05)
+    assert jobs.get(job.id, user="local").eta_seconds is None
+    jobs.progress(job.id, 1, 4)
+    threading.Event().wait(0.05)
+    jobs.progress(job.id, 2, 4)
+    pace = jobs.step_seconds(job.id)
+    assert pace is not None
+    assert jobs.get(job.id, user="local").eta_seconds == pytest.approx(2 * pace)
+
+
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
