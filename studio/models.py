@@ -422,6 +422,8 @@ class _Snapshot:
 
     def restore(self) -> bool:
         """Put everything back. False when weights or a vocabulary were changed in place, which cannot be undone."""
+        # PEFT merges adapters through ``.data``, which the version counters below do not see.
+        same = not any(getattr(module, "merged_adapters", None) for root in self._roots for module in root.modules())
         for root in self._roots:
             if getattr(root, "_hf_hook", None) is not None:
                 from accelerate.hooks import remove_hook_from_module
@@ -443,7 +445,6 @@ class _Snapshot:
                 elif held != saved:
                     held.clear()
                     held |= saved
-        same = True
         for tensor, version, dtype in self._tensors:
             same = same and tensor._version == version
             if tensor.dtype != dtype:
