@@ -93,6 +93,7 @@ def _resident() -> float:
 def visit_with_manager(data_dir: str, family: str) -> dict[str, float]:
     """Every task once through the manager: megabytes of distinct weights, growth of resident memory, CPU seconds."""
     import diffusers
+
     from studio.models import ModelManager, PipelineSpec
 
     settings = _settings(data_dir)
