@@ -405,6 +405,8 @@ class Supervisor:
         self._look_at = 0.0
         self._start_at = 0.0
         self._deaths = 0
+        self._failed_starts = 0
+        self._commanded = False
         self._fatal = ""
         self._reason = ""
         self._unsettled: deque[Callable[[], None]] = deque()
@@ -477,12 +479,15 @@ class Supervisor:
         if kind in ("ready", "idle", "state"):
             self._note(header)
         if kind == "ready":
+            if self._failed_starts >= 3:
+                self._state = replace(self._state, message="")
+            self._failed_starts = 0
             self._become("ready")
             if self._preload:  # once: if it kills the worker, the next one starts without
                 self._preload = False
                 self._commands.append(("load", self._settings.default_family))
         elif kind == "idle":
-            self._deaths = 0
+            self._deaths, self._commanded = 0, False
             self._become("ready")
         elif kind == "fatal":
             self._fatal = header["error"]
@@ -537,6 +542,7 @@ class Supervisor:
             return
         if self._commands:
             op, family = self._commands.popleft()
+            self._commanded = True
             self._become("busy")
             self._send({"type": op, "family": family})
         elif time.monotonic() >= self._look_at:
@@ -581,7 +587,7 @@ class Supervisor:
 
     def _died(self) -> None:
         code = self._end_process()
-        at_start = self._state.status == "starting"
+        self._failed_starts += self._state.status == "starting"
         killed = code in (-9, 137)  # by the kernel, or by hand
         reason = self._reason or ("The worker was killed (memory may have run out)" if killed else "The worker stopped")
         log.warning("%s with exit code %s", reason, code)
@@ -589,7 +595,10 @@ class Supervisor:
         delay = self._backoff[min(self._deaths, len(self._backoff)) - 1]
         self._start_at = time.monotonic() + delay
         message = ""
-        if at_start and self._deaths >= 3:
+        if self._commanded:
+            self._commanded = False
+            message = f"{reason} while it loaded a model: choose a smaller one, or unload another first."
+        elif self._failed_starts >= 3:
             cause = f" ({self._fatal})" if self._fatal else ""
             message = f"The worker does not start{cause}: read its log, mend the cause, and it is tried again."
         self._state = replace(
