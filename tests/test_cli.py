@@ -1,0 +1,222 @@
+"""The command line, alone and against a running server."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from studio.capabilities import ALL
+from studio.cli import SERVER_FILE, main
+from studio.images import write_png
+from studio.settings import ROOT, Settings
+from studio.trust import Trust
+
+PROBE = "tests.probe:ALL"
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of every studio in the test, this process's and its children's."""
+    folder = tmp_path / "data"
+    for name, value in {
+        "DATA_DIR": str(folder),
+        "MIN_FREE_DISK_MB": "0",
+        "EXECUTOR": "inprocess",
+        "WATERMARK": "0",
+    }.items():
+        monkeypatch.setenv(f"STUDIO_{name}", value)
+    return folder
+
+
+def spawn(*arguments: str, executor: str = "inprocess") -> subprocess.Popen[str]:
+    """The command line with the probe capability, in a process of its own."""
+    code = f"import sys; from studio.cli import main; sys.exit(main(capabilities={PROBE!r}))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"STUDIO_EXECUTOR": executor},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@contextmanager
+def server(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    # As shipped: in-process, the server would import torch beside the page.
+    process = spawn("serve", "--port", "0", executor="process")
+    try:
+        end = time.monotonic() + PATIENCE
+        while not (data / SERVER_FILE).exists() or not (data / SERVER_FILE).read_text():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        yield process, json.loads((data / SERVER_FILE).read_text())["url"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+class TestDrawing:
+    def test_json_is_one_object_and_the_files_are_there(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "a" / "b"
+        command = ["gradient", "--prompt", "x", "--seed", "7", "--count", "2", "--out", str(out), "--json"]
+        assert main(command, capabilities=PROBE) == 0
+        result = printed(capsys)
+        assert list(result) == ["job", "model", "seconds", "images"]
+        assert (result["model"], len(result["job"])) == ("starter", 32)
+        assert [list(image) for image in result["images"]] == [["path", "seed", "width", "height"]] * 2
+        assert [image["seed"] for image in result["images"]] == [7, 8]
+        for image in result["images"]:
+            with Image.open(image["path"]) as opened:
+                assert opened.size == (image["width"], image["height"]) == (256, 256)
+        assert sorted(map(str, out.iterdir())) == sorted(image["path"] for image in result["images"])
+
+        first = [Path(image["path"]).read_bytes() for image in result["images"]]
+        assert main(command, capabilities=PROBE) == 0  # the same seed and settings
+        assert [Path(image["path"]).read_bytes() for image in printed(capsys)["images"]] == first
+
+    def test_without_json_a_person_reads_it(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["gradient", "--seed", "3", "--out", str(tmp_path)], capabilities=PROBE) == 0
+        said = capsys.readouterr()
+        assert "seed 3" in said.out
+        assert "1 picture(s) by starter" in said.out
+        assert said.err == "Note: Drawn by a probe.\n"
+
+    def test_a_failed_job_ends_with_its_sentence(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["gradient", "--fault", "refuse", "--out", str(tmp_path)], capabilities=PROBE) == 1
+        assert capsys.readouterr().err == "studio: The probe refuses: ask for no fault.\n"
+        assert not list(tmp_path.glob("*.png"))
+
+    @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+    def test_ctrl_c_cancels_the_job(self, data: Path, tmp_path: Path) -> None:
+        process = spawn("gradient", "--steps", "1000", "--step-seconds", "0.2", "--seed", "1", "--out", str(tmp_path))
+        end = time.monotonic() + PATIENCE
+        while not (data / "trace-1").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, said) == (130, "studio: Stopped.\n")
+        assert len((data / "trace-1").read_text().split()) < 1000
+        assert jobs(data) == ["cancelled"]
+
+    def test_every_field_of_every_request_has_a_flag(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for capability in ALL:
+            with pytest.raises(SystemExit) as caught:
+                main([capability.name, "--help"])
+            assert caught.value.code == 0
+            said = capsys.readouterr().out
+            for name in capability.request.model_fields:
+                assert f"--{name.replace('_', '-')}" in said
+
+
+def jobs(data: Path) -> list[str]:
+    """States of all jobs, as the database has them."""
+    import sqlite3
+
+    with sqlite3.connect(data / "studio.db") as connection:
+        return [row[0] for row in connection.execute("SELECT status FROM jobs")]
+
+
+class TestServer:
+    def test_a_command_uses_the_running_server_which_stops_on_sigterm(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with server(data) as (process, url):
+            with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+                assert "gradio" in page.read().decode().lower()
+                assert "frame-ancestors 'self'" in page.headers["Content-Security-Policy"]
+            assert main(["gradient", "--seed", "9", "--out", str(tmp_path / "o"), "--json"], capabilities=PROBE) == 0
+            (image,) = printed(capsys)["images"]
+            with Image.open(image["path"]) as opened:
+                assert opened.size == (256, 256)
+
+            assert main(["gradient", "--prompt", "forbidden", "--out", str(tmp_path)], capabilities=PROBE) == 2
+            assert capsys.readouterr().err == "studio: This prompt is refused: write another one.\n"
+
+            second = spawn("serve", "--port", "0")
+            _, said = second.communicate(timeout=PATIENCE)
+            assert second.returncode == 2
+            assert said.startswith("studio: Another studio is already running on ")
+
+            process.send_signal(signal.SIGTERM)
+            out, said = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, said
+            assert out == f"Creative Studio is ready: {url}\n"
+            assert "Traceback" not in said
+        assert not (data / SERVER_FILE).exists()
+        assert jobs(data) == ["done"]
+
+    def test_the_file_of_a_killed_server_misleads_nobody(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        data.mkdir()
+        (data / SERVER_FILE).write_text(json.dumps({"url": f"http://127.0.0.1:{port}", "instance": "x"}))
+        assert main(["gradient", "--out", str(tmp_path), "--json"], capabilities=PROBE) == 0
+        assert len(printed(capsys)["images"]) == 1
+
+
+class TestListing:
+    def test_capabilities_have_their_schemas(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["capabilities", "--json"]) == 0
+        listing = {each["name"]: each for each in printed(capsys)}
+        assert list(listing) == [capability.name for capability in ALL]
+        schema = listing["text-to-image"]["schema"]
+        assert schema["required"] == ["prompt"]
+        assert schema["additionalProperties"] is False
+        assert main(["capabilities"]) == 0
+        assert capsys.readouterr().out.startswith("text-to-image")
+
+    def test_verify_reads_watermark_and_settings(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        ours, bare = tmp_path / "ours.png", tmp_path / "bare.png"
+        released = Trust(Settings(data_dir=tmp_path)).release(
+            Image.new("RGB", (256, 256), "teal"), parameters={"prompt": "x"}
+        )
+        ours.write_bytes(released.png)
+        Image.new("RGB", (256, 256), "teal").save(bare)
+        assert main(["verify", str(ours), "--json"]) == 0
+        key = released.watermark["key"]
+        assert printed(capsys) == {"file": str(ours), "watermark": key, "parameters": released.parameters}
+        assert main(["verify", str(ours)]) == 0
+        assert f"watermark: {key} (as its settings say)" in capsys.readouterr().out
+        assert main(["verify", str(bare)]) == 1
+        assert "watermark: none found" in capsys.readouterr().out
+
+    def test_verify_tells_when_the_settings_belong_to_another_picture(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        released = Trust(Settings(data_dir=tmp_path)).release(Image.new("RGB", (256, 256), "teal"), parameters={})
+        forged = tmp_path / "forged.png"
+        with Image.open(io.BytesIO(released.png)) as image:
+            forged.write_bytes(write_png(image.convert("RGB"), {"prompt": "x", "watermark": {"key": "00000000"}}))
+        assert main(["verify", str(forged)]) == 0
+        assert "(NOT its settings')" in capsys.readouterr().out
