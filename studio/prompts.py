@@ -124,7 +124,8 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
                 )
             files[name] = [_shield(line) for line in lines]
             waiting += lines
-    manager = WildcardManager(root_map={"": [dict(files)]})
+    roots: dict[str, list[Any]] = {"": [files]}
+    manager = WildcardManager(root_map=roots)
     try:
         picked = RandomPromptGenerator(manager, seed=seed).generate(_shield(prompt), 1)[0]
     except (pyparsing.ParseBaseException, ValueError):
@@ -269,7 +270,7 @@ def _weighted(
     towers = [("tokenizer", "text_encoder")] + ([("tokenizer_2", "text_encoder_2")] if double else [])
     device = pipe._execution_device
     sides: list[list[torch.Tensor]] = [[], []]
-    pooled: list[torch.Tensor] = []
+    pooled: list[Any] = []
     with torch.no_grad():
         for tokenizer, encoder in towers:
             model = getattr(pipe, encoder)

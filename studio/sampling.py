@@ -198,8 +198,8 @@ class Preview:
         """(h, w, 3) in 0..1."""
         from diffusers import AutoencoderTiny
 
-        vae = self._pipe.vae
-        if isinstance(vae, AutoencoderTiny):
+        vae: Any = self._pipe.vae
+        if issubclass(type(vae), AutoencoderTiny):
             decoded = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample
             return (decoded[0].permute(1, 2, 0).float() + 1) / 2
         if latents.dim() == 3:

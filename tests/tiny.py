@@ -125,7 +125,7 @@ def vae(cls: type = AutoencoderKL, latents: int = 4, **more: Any) -> Any:
     ).eval()
 
 
-def qwen(layers: int, width: int = 16) -> tuple[Qwen3ForCausalLM, Qwen2Tokenizer]:
+def qwen(layers: int, width: int = 16) -> tuple[Any, Any]:
     torch.manual_seed(3)
     letters = byte_alphabet()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -243,7 +243,7 @@ def klein() -> Flux2KleinPipeline:
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=vae(AutoencoderKLFlux2, latents=4),
         text_encoder=encoder,
-        tokenizer=tokenizer,  # type: ignore[arg-type]
+        tokenizer=tokenizer,
         transformer=Flux2Transformer2DModel(
             patch_size=1,
             in_channels=16,
