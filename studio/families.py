@@ -560,7 +560,7 @@ def _inspect_folder(folder: Path) -> Family:
     if not weights:
         raise StudioError(f"{folder / row.denoiser} has no .safetensors weights; fetch the model again.", field="path")
     for file in folder.rglob("*.safetensors"):
-        _header(file)
+        read_header(file)
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9
     return _shaped(_own(row, size), folder)
 
@@ -571,7 +571,7 @@ def _inspect_file(file: Path) -> Family:
         raise StudioError(
             f"{file.name} is not a .safetensors file; pickles can run code and are refused.", field="path"
         )
-    shapes = _header(file)
+    shapes = read_header(file)
     # Width of the text the cross-attention reads: 768 CLIP-L, 1024 OpenCLIP-H, 2048 both of SDXL.
     first = "model.diffusion_model.input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
     width = next((shapes[key][-1] for key in (first.format(1), first.format(4)) if shapes.get(key)), None)
@@ -598,7 +598,7 @@ def _own(row: Family, size_gb: float) -> Family:
     )
 
 
-def _header(file: Path) -> dict[str, list[int]]:
+def read_header(file: Path) -> dict[str, list[int]]:
     """Tensor shapes of a safetensors file. Raises `StudioError` when the header is damaged or hostile."""
     from safetensors import SafetensorError, safe_open
 

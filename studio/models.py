@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -26,7 +27,7 @@ import psutil
 import torch
 
 from studio.capability import StudioError
-from studio.families import TASKS, Catalog, Family, Hardware, check_local
+from studio.families import TASKS, Catalog, Family, Hardware, check_local, read_header
 from studio.sampling import build_scheduler
 from studio.settings import Settings
 
@@ -257,8 +258,8 @@ class ModelManager:
         dtype = self._dtype(family)
         place = self._catalog.location(family.id)
         stored = _weight_files(place)
-        # Files hold 16-bit weights more often than not; a CPU runs 32-bit, so count them twice to be safe.
-        expected = sum(file.stat().st_size for file in stored) * (2 if dtype == torch.float32 else 1)
+        shapes = [shape for file in stored for shape in read_header(file).values()]
+        expected = sum(math.prod(shape) for shape in shapes) * dtype.itemsize
         host = _host_memory()
         if expected > host:
             raise OutOfMemory(
