@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from studio.capability import StudioError
@@ -124,6 +125,14 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
                 )
             files[name] = [_shield(line) for line in lines]
             waiting += lines
+    uses = {name: {used for line in lines for used in _WILDCARD.findall(line)} for name, lines in files.items()}
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise StudioError(
+            f"Wildcard files include each other in a circle ({circle}); break it.", field="prompt"
+        ) from None
     roots: dict[str, list[Any]] = {"": [files]}
     manager = WildcardManager(root_map=roots)
     try:
@@ -133,9 +142,7 @@ def resolve_choices(prompt: str, seed: int, wildcard: Callable[[str], list[str]]
             "The choices in the prompt cannot be read; write {a|b}, {2$$a|b|c} or __file__.", field="prompt"
         ) from None
     except RecursionError:
-        raise StudioError(
-            "The choices are nested too deeply, or a wildcard file includes itself; write them flatter.", field="prompt"
-        ) from None
+        raise StudioError("The choices are nested too deeply; write them flatter.", field="prompt") from None
     for plain, mark in _ESCAPED.items():
         picked = picked.replace(mark, plain[-1])
     picked = picked.replace(_DOLLAR, "$").strip()

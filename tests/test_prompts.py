@@ -102,7 +102,7 @@ def test_signs_that_mean_something_to_the_library_stay_text() -> None:
         ("a}b{", "braces in the prompt do not match"),
         ("a __nothing__ here", "no wildcard file 'nothing'; save one"),
         ("__*__", "no wildcard file '\\*'"),
-        ("__circle__", "includes itself"),
+        ("__circle__", "in a circle .circle -> circle.; break it"),
         ("{" * 400 + "a" + "}" * 400, "nested too deeply"),
         ("{a|b}" + "x" * 2000, "beyond 2000 characters"),
     ],
