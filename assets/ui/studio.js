@@ -358,6 +358,7 @@
   const parts = { style: "", object: "", colour: "" };
   let composed = "";
   const an = (word) => (/^[aeio]/.test(word) ? "an" : "a");
+  const named = (thing) => (/[^u]s$/.test(thing) ? thing : `${an(thing)} ${thing}`); // grapes, but a bus
 
   function compose(part, text) {
     const field = $("#prompt textarea");
@@ -373,10 +374,10 @@
       parts[part] = "";
       return write(field, `${now}, ${added}`);
     }
-    const words = [parts.style, parts.object].filter(Boolean).join(" ");
     const background = parts.colour ? `${an(parts.colour)} ${parts.colour} background` : "";
-    const subject = parts.object ? `${an(words)} ${words}` : words;
-    composed = subject && background ? `${subject} on ${background}` : subject || background;
+    const subject = parts.object ? named(parts.object) : "";
+    const style = parts.style ? `${parts.style} style` : "";
+    composed = [[subject, background].filter(Boolean).join(" on "), style].filter(Boolean).join(", ");
     write(field, composed);
     for (const chip of $$('[data-act="compose"]')) {
       chip.setAttribute("aria-pressed", String(parts[chip.dataset.part] === chip.dataset.text));

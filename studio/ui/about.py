@@ -67,9 +67,7 @@ def _attribution(studio: Studio) -> Markup:
     """The model card of the starter pack, without its front matter. HTML in it is shown as text, never run."""
     card = studio.settings.starter_dir / "README.md"
     if not card.is_file():
-        return Markup(
-            "<p>The starter models are not in this copy of the studio: run <code>make starter</code> to train them.</p>"
-        )
+        return Markup("<p>There is no model card beside the starter models: <code>make starter</code> writes it.</p>")
     text = card.read_text(encoding="utf-8")
     if text.startswith("---"):
         text = text.split("---", 2)[-1]

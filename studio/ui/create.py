@@ -279,7 +279,8 @@ class CreateTab:
         if words is None or random.random() < 0.3:
             return random.choice(self._examples(self._family(model)))
         style, thing = random.choice(words.styles), random.choice(words.objects)
-        return f"a {style} {thing} on {_an(random.choice(list(words.colours)))} background"
+        subject = thing if thing.endswith("s") and not thing.endswith("us") else _an(thing)
+        return f"{subject} on {_an(random.choice(list(words.colours)))} background, {style} style"
 
     def _reuse_seed(self) -> tuple[Any, Any]:
         page = self._studio.gallery.page(user=USER, limit=1)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studio.jobs import Job
 
 ACTIVE = ("queued", "running")
-FRAME = 0.08
+FRAME = 0.1
 """Seconds between two drawn frames: a fast model must not flood the page."""
 RECENT = 14
 
@@ -162,13 +162,8 @@ class Live:
         )
 
     def _pictures(self, job: Job) -> list[Asset]:
-        found = []
-        for id in job.asset_ids:
-            with contextlib.suppress(StudioError):  # purged since
-                asset = self._studio.gallery.get(id, user=USER)
-                if asset.deleted_at is None:
-                    found.append(asset)
-        return found
+        known = self._studio.gallery.of_job(job.id)
+        return [known[index] for index in sorted(known) if known[index].deleted_at is None]
 
     def _welcome(self) -> Markup:
         """The one-line first-run offer, while only the starter is on this disk."""

@@ -50,16 +50,17 @@ def test_a_selected_picture_tells_how_it_was_made(page: Page, pictures: list[str
 
 def test_filters_narrow_the_grid(page: Page, pictures: list[str]) -> None:
     open_gallery(page)
-    page.get_by_label("Search prompts").fill("TEAPOT")
+    filters = page.get_by_role("search")
+    filters.get_by_label("Search prompts").fill("TEAPOT")
     expect(page.locator(".grid .thumb")).to_have_count(2)
     expect(page.locator(".total")).to_have_text("2 pictures")
-    page.get_by_label("Search prompts").fill("nothing is called like this")
+    filters.get_by_label("Search prompts").fill("nothing is called like this")
     expect(page.get_by_text("Nothing matches")).to_be_visible()
-    page.get_by_label("Search prompts").fill("")
-    page.get_by_label("When").select_option("Today")
-    page.get_by_label("Model").select_option("sdxl")
+    filters.get_by_label("Search prompts").fill("")
+    filters.get_by_label("When").select_option("Today")
+    filters.get_by_label("Model").select_option("sdxl")
     expect(page.get_by_text("Nothing matches")).to_be_visible()
-    page.get_by_label("Model").select_option("starter")
+    filters.get_by_label("Model").select_option("starter")
     expect(picture(page, pictures[0])).to_be_visible()
 
 
@@ -69,7 +70,7 @@ def test_starred_pictures_are_found_again(page: Page, server: Server, pictures: 
     side = page.get_by_role("complementary", name="Selected picture")
     side.get_by_role("button", name="Star").click()
     expect(side.get_by_role("button", name="Star")).to_have_attribute("aria-pressed", "true")
-    page.get_by_label("Starred").check(force=True)
+    page.get_by_role("search").get_by_label("Starred").check(force=True)
     expect(page.locator(".grid .thumb")).to_have_count(1)
     assert server.call(f"/api/v1/gallery/{pictures[3]}")["starred"] is True
     side.get_by_role("button", name="Star").click()
@@ -125,7 +126,7 @@ def test_a_missing_file_is_shown_not_thrown(page: Page, server: Server, watch: W
     for path in server.data.glob(f"*/*/{lost}.*"):
         path.unlink()
     open_gallery(page)
-    expect(picture(page, lost)).to_contain_text("File missing")
+    expect(picture(page, lost).get_by_text("File missing")).to_be_visible()
     picture(page, lost).click()
     expect(page.get_by_role("complementary", name="Selected picture")).to_contain_text("missing from the data folder")
     server.call("/api/v1/gallery/delete", {"ids": [lost]})
@@ -144,7 +145,7 @@ def test_the_models_tab_names_what_fits_and_what_is_loaded(page: Page, server: S
     keep(page, "models")
     starter.get_by_role("button", name="Unload").click()
     expect(starter).not_to_contain_text("In memory")
-    starter.get_by_role("button", name="Load").click()
+    starter.get_by_role("button", name="Load", exact=True).click()
     expect(starter).to_contain_text("In memory")
 
 
@@ -173,7 +174,7 @@ def test_a_local_folder_becomes_a_model_that_draws(page: Page, server: Server) -
     card = page.locator(".card", has_text="My painter")
     expect(card).to_be_visible()
     go_to(page, "Create")
-    page.get_by_label("Model", exact=True).click()
+    page.locator("#controls").get_by_label("Model", exact=True).click()
     page.get_by_role("option", name="My painter").click()
     expect(page.locator("#model-line")).to_contain_text("My painter is drawing")
     go_to(page, "Models")
