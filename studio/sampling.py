@@ -107,7 +107,7 @@ def draw(
     """Run ``pipe`` once: one picture of ``width`` x ``height`` pipeline pixels per seed.
 
     Every picture has a generator of its own on the CPU, so that it depends on its seed alone: not on its neighbours
-    in the batch, nor on the kind of accelerator. ``report`` may raise to stop the run. Raises `StudioError` when the
+    in the batch (but for rounding), nor on the kind of accelerator. ``report`` may raise to stop the run. Raises `StudioError` when the
     model produced numbers that are none, which would otherwise be saved as a black picture.
     """
     import numpy as np
