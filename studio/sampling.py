@@ -106,9 +106,9 @@ def draw(
 ) -> list[Image]:
     """Run ``pipe`` once: one picture of ``width`` x ``height`` pipeline pixels per seed.
 
-    Every picture has a generator of its own on the CPU, so that it depends on its seed alone: not on its neighbours
-    in the batch (but for rounding), nor on the kind of accelerator. ``report`` may raise to stop the run. Raises `StudioError` when the
-    model produced numbers that are none, which would otherwise be saved as a black picture.
+    Every picture has a generator of its own on the CPU, so that its noise depends on its seed alone: not on its
+    neighbours in the batch, nor on the kind of accelerator. ``report`` may raise to stop the run. Raises `StudioError`
+    when the model produced numbers that are none, which would otherwise be saved as a black picture.
     """
     import numpy as np
     import torch

@@ -42,9 +42,7 @@ class TextToImageRequest(Request):
     sampler: str = Field("", max_length=64, description="Sampler id; empty is the model's default.")
     seed: int | None = Field(None, ge=0, lt=SEEDS, description="Picture i uses seed + i; empty picks one at random.")
     count: int = Field(1, ge=1, le=16, description="Number of pictures.")
-    batch_size: int = Field(
-        1, ge=1, le=16, description="Pictures made at the same time: faster on an accelerator, but needs more memory."
-    )
+    batch_size: int = Field(1, ge=1, le=16, description="Pictures made at the same time; more needs more memory.")
     styles: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
         (), max_length=16, description="Names of the saved styles already merged into the prompts, kept as a record."
     )
