@@ -151,7 +151,7 @@ class Server:
 
 @contextmanager
 def serving(
-    command: Sequence[str], *, ready: str = "/", environment: dict[str, str] | None = None, timeout: float = 180
+    command: Sequence[str], *, ready: str = "/", environment: dict[str, str] | None = None, timeout: float = 600
 ) -> Iterator[Server]:
     """Start ``command`` on a free port and a fresh data folder, yield once ``ready`` answers, stop it at the end."""
     import httpx
