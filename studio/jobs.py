@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import math
 import secrets
 import shutil
 import statistics
@@ -26,7 +25,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from studio.capability import Capability, Request, StudioError
+from studio.capability import Capability, Request, StudioError, refusal
 from studio.database import AssetRow, Database, JobRow, now
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Jobs:
             try:
                 request = known.request.model_validate(request)
             except ValidationError as error:
-                raise _refusal(error) from error
+                raise refusal(error.errors()) from error
         asked = json.dumps([capability, request.model_dump(mode="json")], sort_keys=True)
         prepared = known.prepare(request, self._catalog)
         row = JobRow(
@@ -623,16 +622,3 @@ def _owned(session: Session, id: str, user: str, *, lock: bool = False) -> JobRo
     if row is None:
         raise StudioError("There is no such job: check its id.", status=404)
     return row
-
-
-def _refusal(error: ValidationError) -> StudioError:
-    """The first thing that is wrong with a request, as one sentence."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or None
-    if first["type"] == "extra_forbidden":
-        return StudioError(f"There is no field '{place}': remove it or correct its name.", field=place)
-    given = first["input"]
-    shown = f" (not {given!r})" if isinstance(given, int | float | bool | str) and len(repr(given)) <= 60 else ""
-    if isinstance(given, float) and not math.isfinite(given):
-        shown = f" (not {given})"
-    return StudioError(f"{place or 'The request'}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}.", field=place)
