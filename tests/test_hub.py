@@ -31,7 +31,7 @@ class Hub:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
             def answer(self, body: bytes, code: int = 200, **headers: str) -> None:

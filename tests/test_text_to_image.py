@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import diffusers
 import numpy as np
@@ -331,7 +331,7 @@ def keep_colours(vae: Any) -> None:
             if isinstance(module, ResnetBlock2D):
                 torch.nn.init.zeros_(module.conv2.weight)
             elif isinstance(module, Attention):
-                torch.nn.init.zeros_(module.to_out[0].weight)
+                torch.nn.init.zeros_(cast(Any, module.to_out)[0].weight)
         torch.nn.init.constant_(encoder.conv_norm_out.bias, 3.0)  # SiLU is nearly straight there
         downs = [block.downsamplers[0].conv for block in encoder.down_blocks if block.downsamplers]
         for conv in (encoder.conv_in, *downs, encoder.conv_out, vae.quant_conv):

@@ -134,7 +134,7 @@ class TestWatermark:
     def test_the_package_s_own_decoder_reads_it(self, trust: Trust) -> None:
         released = trust.release(scene(5), parameters=PARAMETERS)
         pixels = np.asarray(opened(released.png))[:, :, ::-1]
-        raw = WatermarkDecoder("bytes", 32).decode(np.ascontiguousarray(pixels), "dwtDctSvd")
+        raw: Any = WatermarkDecoder("bytes", 32).decode(np.ascontiguousarray(pixels), "dwtDctSvd")
         assert raw.hex() == released.watermark["key"]
 
     def test_an_unmarked_picture_has_no_key(self) -> None:

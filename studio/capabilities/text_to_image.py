@@ -30,21 +30,31 @@ class TextToImageRequest(Request):
         description="What to draw. (word:1.2) stresses, [word] softens, {a|b} picks one, __name__ picks from a file."
     )
     negative_prompt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = Field(
-        "", description="What to keep out of the picture."
+        default="", description="What to keep out of the picture."
     )
-    model: str = Field("", max_length=64, description="Model id; empty is the studio's default.")
-    width: int | None = Field(None, ge=64, le=4096, description="Width in pixels; empty is the model's own size.")
-    height: int | None = Field(None, ge=64, le=4096, description="Height in pixels; empty is the model's own size.")
-    steps: int | None = Field(None, ge=1, le=150, description="Denoising steps; empty is the model's default.")
+    model: str = Field(default="", max_length=64, description="Model id; empty is the studio's default.")
+    width: int | None = Field(
+        default=None, ge=64, le=4096, description="Width in pixels; empty is the model's own size."
+    )
+    height: int | None = Field(
+        default=None, ge=64, le=4096, description="Height in pixels; empty is the model's own size."
+    )
+    steps: int | None = Field(default=None, ge=1, le=150, description="Denoising steps; empty is the model's default.")
     guidance_scale: float | None = Field(
-        None, ge=0, le=30, description="How strictly to follow the prompt; empty is the model's default."
+        default=None, ge=0, le=30, description="How strictly to follow the prompt; empty is the model's default."
     )
-    sampler: str = Field("", max_length=64, description="Sampler id; empty is the model's default.")
-    seed: int | None = Field(None, ge=0, lt=SEEDS, description="Picture i uses seed + i; empty picks one at random.")
-    count: int = Field(1, ge=1, le=16, description="Number of pictures.")
-    batch_size: int = Field(1, ge=1, le=16, description="Pictures made at the same time; more needs more memory.")
+    sampler: str = Field(default="", max_length=64, description="Sampler id; empty is the model's default.")
+    seed: int | None = Field(
+        default=None, ge=0, lt=SEEDS, description="Picture i uses seed + i; empty picks one at random."
+    )
+    count: int = Field(default=1, ge=1, le=16, description="Number of pictures.")
+    batch_size: int = Field(
+        default=1, ge=1, le=16, description="Pictures made at the same time; more needs more memory."
+    )
     styles: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
-        (), max_length=16, description="Names of the saved styles already merged into the prompts, kept as a record."
+        default=(),
+        max_length=16,
+        description="Names of the saved styles already merged into the prompts.",
     )
 
 

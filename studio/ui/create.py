@@ -248,10 +248,10 @@ class CreateTab:
             )
         return ""
 
-    def _choose_model(self, model: str, ratio: str | None) -> dict[Component, Any]:
+    def _choose_model(self, model: str, ratio: str | None) -> dict[Any, Any]:
         return self._family_updates(self._family(model), ratio)
 
-    def _family_updates(self, family: Family, ratio: str | None) -> dict[Component, Any]:
+    def _family_updates(self, family: Family, ratio: str | None) -> dict[Any, Any]:
         """The fields as ``family`` wants them: its own defaults, and only what it understands."""
         width, height = preset_size(family, ratio or "1:1")
         samplers = self._samplers(family)
@@ -327,7 +327,7 @@ class CreateTab:
             self._studio.gallery.delete_wildcard(USER, name)
         return gr.Dropdown(self._wildcards(), value=None), ""
 
-    def _reuse(self, id: str) -> dict[Component, Any]:
+    def _reuse(self, id: str) -> dict[Any, Any]:
         try:
             asset = self._studio.gallery.get(id, user=USER)
         except StudioError as error:
@@ -335,7 +335,7 @@ class CreateTab:
             return {self.problem: ""}
         return self._restored(dict(asset.parameters), "Brought back all settings of that picture.")
 
-    def _dropped(self, path: str | None) -> dict[Component, Any]:
+    def _dropped(self, path: str | None) -> dict[Any, Any]:
         """Settings out of a picture file; the upload is deleted as soon as it is read."""
         from studio.images import open_image, read_parameters
 
@@ -359,7 +359,7 @@ class CreateTab:
             return empty
         return {**self._restored(parameters, "Brought back all settings of that picture."), self.drop: None}
 
-    def _restored(self, found: dict[str, Any], success: str) -> dict[Component, Any]:
+    def _restored(self, found: dict[str, Any], success: str) -> dict[Any, Any]:
         """Fill the form from the parameters of a picture, ours or another tool's, and say what could not be used."""
         models = [id for _, id in self._models()]
         lost: list[str] = []

@@ -51,7 +51,7 @@ def test_a_sentence_becomes_the_picture_it_describes(page: Page, server: Server)
 
     keep(page, "create-empty")
     write(page, "a red apple on a blue background")
-    page.locator("#count").get_by_text("4", exact=True).click()
+    page.locator("#count").get_by_label("4", exact=True).check()
     open_panel(page, "Advanced")
     page.get_by_label("Fixed seed").fill("7")
     expect(page.locator("#seed-mode").get_by_label("Fixed")).to_be_checked()
@@ -231,7 +231,7 @@ def test_suggestions_come_from_the_vocabulary_and_build_a_sentence(page: Page) -
 
 
 def test_sizes_follow_the_shape_and_styles_are_kept(page: Page, server: Server) -> None:
-    page.locator("#ratio").get_by_text("16:9", exact=True).click()
+    page.locator("#ratio").get_by_label("16:9", exact=True).check()
     open_panel(page, "Advanced")
     expect(page.get_by_label("Width")).to_have_value("448")
     expect(page.get_by_label("Height")).to_have_value("256")
