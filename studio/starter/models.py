@@ -1,3 +1,5 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """The starter networks, all standard classes of diffusers and transformers."""
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from studio.starter.vocabulary import OBJECTS, PROMISED, PROMISED_STYLES, STYLES
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -32,6 +34,8 @@ class Preset:
     device: str
     unet_bf16: bool
     patch: int = 8
+    objects: tuple[str, ...] = tuple(OBJECTS)  # what the scenes are made of
+    styles: tuple[str, ...] = STYLES
     max_tokens: int = 40
     ema: float = 0.998
     rates: dict[str, float] = field(default_factory=lambda: {"vae": 2e-3, "clip": 1e-3, "judge": 2e-3})
@@ -39,12 +43,12 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
-        name="cpu", size=64, scenes=60_000,
+        name="cpu", size=64, scenes=20_000, objects=PROMISED, styles=PROMISED_STYLES,
         minutes={"vae": 14, "clip": 14, "judge": 7, "painter": 75},
         vae_width=32, vae_encoder_blocks=(0, 3, 4), vae_decoder_blocks=(4, 3, 1), latent_channels=6, vae_batch=32,
         text_width=192, text_layers=3, vision_width=160, vision_layers=3, clip_batch=128,
-        unet_channels=(48, 96, 160), unet_layers=1, painter_batch=64, painter_rate=1e-3,
-        judge_width=32, judge_batch=64, device="cpu", unet_bf16=False,
+        unet_channels=(48, 96, 160), unet_layers=1, painter_batch=32, painter_rate=8e-4,
+        judge_width=32, judge_batch=64, device="cpu", unet_bf16=True,
     ),
     "gpu": Preset(
         name="gpu", size=128, scenes=120_000,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from studio.starter.vocabulary import COLOURS, OBJECTS, STYLES
+from studio.starter.vocabulary import COLOURS, OBJECTS, PROMISED, PROMISED_STYLES, STYLES
 
 LABELS = {
     "colour": "Background colour right (rim within CIEDE2000 15)", "top1": "Object, top-1", "top5": "Object, top-5",
@@ -79,20 +79,28 @@ def _document(f: dict[str, Any], pack: Path) -> str:
     s, seconds, sprites, clip = f["settings"], f["seconds_per_picture"], f["judge_on_sprites"], f["clip"]
     missed = [LABELS[k] for k, bar in BARS.items() if f["painter"][k]["value"] < bar]
     verdict = f"Below its bar: {', '.join(missed)}." if missed else "Every bar is met."
+    styles = ", ".join(PROMISED_STYLES)
     return f"""# The starter models
 
 Small models that this project trained itself, so that the studio draws offline on any computer. They know a toy
-world: {len(OBJECTS)} everyday objects in {len(STYLES)} styles ({", ".join(STYLES)}) on {len(COLOURS)} plain background
-colours, alone, in pairs (left and right, above and below, large and small) or two and three of a kind. They know nothing else:
-no people, no scenery, no object outside `assets/starter/vocabulary.json`.
+world: {len(PROMISED)} everyday objects in {len(PROMISED_STYLES)} styles ({styles}) on {len(COLOURS)} plain background
+colours, alone, in pairs (left and right, above and below, large and small) or two and three of a
+kind. They know nothing else: no people, no scenery, no object outside `assets/starter/vocabulary.json`.
+
+The recipe knows {len(OBJECTS)} objects in {len(STYLES)} styles, and so do tokenizer, CLIP and judge. The painter
+has not trained long enough on its two processor cores to draw all of them well, so the promise was shrunk: it covers
+the {len(PROMISED)} objects of `PROMISED` and the styles of `PROMISED_STYLES` in `studio/starter/vocabulary.py`. Every
+object has one place per layout, so seeds differ little when a prompt says everything. Training goes on
+from these weights (`make starter ARGS="--from-pack assets/starter"`), and a longer one can promise more.
 
 This page is written by `python -m studio.starter.evaluate`; the same figures lie in `assets/starter/metrics.json`.
 
 ## Measured
 
 {f["prompts"]} prompts whose combination of object, style and background, or whose pair of objects, was kept out of all
-training. One picture per prompt, {s["steps"]} steps of {s["sampler"]}, guidance {s["guidance"]}, no picking. In
-brackets the 95 % Wilson interval. The last column is the same judge on true scenes: no painter can be seen to do better.
+training. One picture per prompt, {s["steps"]} steps of {s["sampler"]}, guidance {s["guidance"]}, none picked.
+In brackets the 95 % Wilson interval. The last column is the same judge on true scenes: no
+painter can be seen to do better.
 
 {table(f)}
 
@@ -155,14 +163,16 @@ pipeline_tag: text-to-image
 
 `painter/` is a `StableDiffusionPipeline`
 (`StableDiffusionPipeline.from_pretrained("assets/starter/painter")`), `clip/` a `CLIPModel`
-with tokenizer and image processor, `judge/` a small classifier that checks what was drawn, `vocabulary.json` what the models can draw. Native size {f["native_size"]} px. They were trained from random weights on
+with tokenizer and image processor, `judge/` a small classifier that checks what was drawn, `vocabulary.json` what
+the models can draw. Native size {f["native_size"]} px. They were trained from random weights on
 composed pictures of emoji art; no photograph, no person, no scraped data was used.
 
 ## Use and limits
 
-For trying the studio offline, for tests and teaching. They draw {len(OBJECTS)} objects in {len(STYLES)} styles on
-{len(COLOURS)} background colours and nothing else; a prompt outside `vocabulary.json` gives some object of it.
-Colours named for an object are not followed: an object has the colours of its art.
+For trying the studio offline, for tests and teaching. They draw {len(PROMISED)} objects in
+{len(PROMISED_STYLES)} styles on {len(COLOURS)} background colours and nothing else; a prompt outside
+`vocabulary.json` gives some object of it. Colours named for an object are not followed: an object has the
+colours of its art.
 
 ## Measured on {f["prompts"]} held-out prompts
 

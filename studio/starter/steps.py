@@ -1,7 +1,10 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """What each starter model learns from, and how."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import multiprocessing
 import os
@@ -12,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from studio.starter import models
-from studio.starter.art import Art
 from studio.starter.judge import Judge, JudgeNet
 from studio.starter.presets import Preset
 from studio.starter.training import Loop, Losses, averaged
@@ -31,11 +34,12 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 
 @dataclass(frozen=True)
 class Pool:
-    """The training scenes with their pictures: uint8 [n, S, S, 3] on disk."""
+    """The training scenes with their pictures: uint8 [n, S, S, 3] on disk. `key` names their content."""
 
     world: World
     scenes: list[Scene]
     pictures: NDArray[np.uint8]
+    key: str
 
     def batch(self, picked: NDArray[np.int64], device: str) -> torch.Tensor:
         """RGB in -1..1, [n, 3, S, S] in channels-last memory."""
@@ -43,9 +47,8 @@ class Pool:
         return x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def _render(job: tuple[Art, Path, int, int, int]) -> None:
-    art, path, first, last, size = job
-    world = World(art)
+def _render(job: tuple[World, Path, int, int, int]) -> None:
+    world, path, first, last, size = job
     out = np.lib.format.open_memmap(path, mode="r+")
     for i in range(first, last):
         out[i] = np.asarray(world.picture(world.scene(i, split="train"), size))
@@ -53,23 +56,29 @@ def _render(job: tuple[Art, Path, int, int, int]) -> None:
 
 def make_pool(cache: Path, world: World, size: int, count: int) -> Pool:
     """Scenes 0..count of the training split, drawn once and kept on disk."""
-    path, done = cache / f"pool-{size}-{count}.npy", cache / f"pool-{size}-{count}.done"
+    scenes = [world.scene(i, split="train") for i in range(count)]
+    key = hashlib.blake2b(repr((size, scenes)).encode(), digest_size=6).hexdigest()
+    path, done = cache / f"pool-{key}.npy", cache / f"pool-{key}.done"
     if not done.exists():
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
         chunk = max(1, math.ceil(count / (4 * (os.cpu_count() or 1))))
-        jobs = [(world.art, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
+        jobs = [(world, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
         with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as workers:
             workers.map(_render, jobs)
         done.touch()
-    scenes = [world.scene(i, split="train") for i in range(count)]
-    return Pool(world, scenes, np.load(path, mmap_mode="r"))
+    return Pool(world, scenes, np.load(path, mmap_mode="r"), key)
 
 
 # -- the autoencoder ----------------------------------------------------------------------------------------------
 
 
-def train_vae(p: Preset, pool: Pool, folder: Path, minutes: float, max_steps: int | None) -> None:
-    """Pixels to latents of mean 0 and variance 1 and back; noise on the latents keeps the decoder forgiving."""
+def train_vae(
+    p: Preset, pool: Pool, folder: Path, minutes: float, max_steps: int | None, settled: bool = False
+) -> None:
+    """Pixels to latents of mean 0 and variance 1 and back; noise on the latents keeps the decoder forgiving.
+
+    Once a painter has learned to speak in these latents (`settled`), only the decoder learns on.
+    """
     net = models.vae(p).to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(1)
 
@@ -88,10 +97,14 @@ def train_vae(p: Preset, pool: Pool, folder: Path, minutes: float, max_steps: in
             "l1": difference.abs().mean(),
             "l2": 2 * difference.square().mean(),
             "gradient": 0.5 * (dx.abs().mean() + dy.abs().mean()),
-            "statistics": 0.02 * statistics,
+            **({} if settled else {"statistics": 0.02 * statistics}),
         }
 
-    Loop(folder, net, p.rates["vae"], minutes, max_steps, ema=0.995, decay=0.0).run(losses)
+    loop = Loop(folder, net, p.rates["vae"], minutes, max_steps, ema=0.995, decay=0.0)
+    if settled:
+        loop.go_on_from_average()
+        net.encoder.requires_grad_(False)
+    loop.run(losses)
 
 
 # -- words and pictures -------------------------------------------------------------------------------------------
@@ -134,9 +147,19 @@ class ClipStudent(nn.Module):
         return text, vision
 
 
-def train_clip(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, folder: Path, minutes: float,
-               max_steps: int | None) -> None:  # fmt: skip
-    """Contrastive, half of each batch in groups that share an object, plus reading the content off each tower."""
+def train_clip(
+    p: Preset,
+    pool: Pool,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
+    minutes: float,
+    max_steps: int | None,
+    settled: bool = False,
+) -> None:
+    """Contrastive, half of each batch in groups that share an object, plus reading the content off each tower.
+
+    Once a painter listens to the text tower (`settled`), only the vision tower learns on.
+    """
     net = ClipStudent(models.clip(p, tokenizer)).to(p.device)
     labels = torch.tensor([scene_labels(s) for s in pool.scenes], device=p.device)
     rng = np.random.default_rng(2)
@@ -165,7 +188,12 @@ def train_clip(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, folder: Path, mi
             parts[name] = 0.4 * torch.stack(read).sum()
         return parts
 
-    Loop(folder, net, p.rates["clip"], minutes, max_steps, ema=0.99, decay=0.02).run(losses)
+    loop = Loop(folder, net, p.rates["clip"], minutes, max_steps, ema=0.99, decay=0.02)
+    if settled:
+        loop.go_on_from_average()
+        net.clip.text_model.requires_grad_(False)
+        net.clip.text_projection.requires_grad_(False)
+    loop.run(losses)
 
 
 # -- the judge ----------------------------------------------------------------------------------------------------
@@ -235,7 +263,8 @@ def make_latents(p: Preset, pool: Pool, vae_folder: Path, path: Path) -> tuple[t
     """All pictures of the pool as latents of unit variance (fp16), and the factor that made them so."""
     if path.exists():
         saved = torch.load(path, weights_only=True)
-        return saved["latents"], saved["scaling"]
+        if saved.get("pool") == pool.key:
+            return saved["latents"], saved["scaling"]
     net = averaged(vae_folder, models.vae(p)).to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = []
     for start in range(0, len(pool.scenes), 256):
@@ -244,7 +273,7 @@ def make_latents(p: Preset, pool: Pool, vae_folder: Path, path: Path) -> tuple[t
             parts.append(net.encoder(x).half().cpu())  # type: ignore[operator]
     latents = torch.cat(parts)
     scaling = 1 / float(latents[:4096].float().std())
-    torch.save({"latents": latents, "scaling": scaling}, path)
+    torch.save({"latents": latents, "scaling": scaling, "pool": pool.key}, path)
     return latents, scaling
 
 
@@ -253,6 +282,8 @@ def train_painter(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, clip: CLIPMod
     """v-prediction on cached latents; every tenth caption is empty so that guidance has something to guide from."""
     net = models.unet(p)
     net = net.to(p.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if p.device == "cpu":  # the fused kernel's backward pass in bfloat16 is slower than everything else together
+        net.set_attn_processor(AttnProcessor())
     text = clip.text_model.to(p.device).eval().requires_grad_(False)
     bars = models.scheduler().alphas_cumprod.to(p.device)
 
@@ -266,9 +297,9 @@ def train_painter(p: Preset, pool: Pool, tokenizer: CLIPTokenizer, clip: CLIPMod
         with torch.no_grad(), torch.autocast(p.device, torch.bfloat16):
             words = text(input_ids=ids).last_hidden_state.float()
         z = latents[torch.from_numpy(picked)].to(p.device).float() * scaling
-        # Stratified times: every batch covers all noise levels.
+        # Stratified times: every batch covers all noise levels, the high ones, where shapes are decided, more densely.
         spread = (torch.arange(len(z), device=p.device) + torch.rand(len(z), device=p.device)) / len(z)
-        t = (spread * len(bars)).long()
+        t = (spread**0.7 * len(bars)).long()
         a, s = bars[t].sqrt().view(-1, 1, 1, 1), (1 - bars[t]).sqrt().view(-1, 1, 1, 1)
         noise = torch.randn_like(z)
         noisy = (a * z + s * noise).to(memory_format=torch.channels_last)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from studio.starter import art, steps
+from studio.starter.judge import Judge
 from studio.starter.models import clip as build_clip
 from studio.starter.models import train_tokenizer
 from studio.starter.presets import PRESETS, Preset
-from studio.starter.training import averaged
+from studio.starter.training import averaged, seed
 from studio.starter.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, help="how many scenes to train on")
     parser.add_argument("--batch", type=int, help="examples per training step, for a machine with little memory")
     parser.add_argument("--sprites", type=Path, help="a saved pack of sprites to use instead of the fetched art")
+    parser.add_argument("--from-pack", type=Path, help="go on from the weights of this pack where no checkpoint lies")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", help="cpu or cuda (default: the preset's)")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache/starter")
@@ -54,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
 
     world = World(art.Art.load(args.sprites) if args.sprites else art.load(cache / "art"))
     tokens = work / "tokenizer"
+    if args.from_pack:
+        begin_with(args.from_pack, p, work)
     if "tokenizer" in args.steps and not (tokens / "vocab.json").exists():
         scenes = (world.scene(i, split="train") for i in range(min(p.scenes, 30_000)))
         train_tokenizer([world.caption(s) for s in scenes], tokens, p.max_tokens)
@@ -64,18 +69,37 @@ def main(argv: list[str] | None = None) -> None:
 
     from transformers import CLIPTokenizer
 
-    pool = steps.make_pool(cache, world, p.size, p.scenes)
+    pool = steps.make_pool(cache, World(world.art, p.objects, p.styles), p.size, p.scenes)
     tokenizer = CLIPTokenizer.from_pretrained(tokens)
+    settled = (work / "painter/state.pt").exists()
     if "vae" in args.steps:
-        steps.train_vae(p, pool, work / "vae", minutes("vae"), args.max_steps)
+        steps.train_vae(p, pool, work / "vae", minutes("vae"), args.max_steps, settled)
     if "clip" in args.steps:
-        steps.train_clip(p, pool, tokenizer, work / "clip", minutes("clip"), args.max_steps)
+        steps.train_clip(p, pool, tokenizer, work / "clip", minutes("clip"), args.max_steps, settled)
     if "painter" in args.steps:
         latents, scaling = steps.make_latents(p, pool, work / "vae", work / "latents.pt")
         student = averaged(work / "clip", steps.ClipStudent(build_clip(p, tokenizer)))
         steps.train_painter(p, pool, tokenizer, student.clip, latents, scaling, work / "painter",  # type: ignore[arg-type]
                             minutes("painter"), args.max_steps)  # fmt: skip
     finish(args, p, work)
+
+
+def begin_with(pack: Path, p: Preset, work: Path) -> None:
+    """Make the weights of a shipped pack the first checkpoints of `work`."""
+    from diffusers import AutoencoderTiny, UNet2DConditionModel
+    from transformers import CLIPModel, CLIPTokenizer
+
+    if not (work / "tokenizer/vocab.json").exists():
+        shutil.copytree(pack / "painter/tokenizer", work / "tokenizer", dirs_exist_ok=True)
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    student = steps.ClipStudent(build_clip(p, tokenizer))
+    student.clip.load_state_dict(CLIPModel.from_pretrained(pack / "clip", dtype=torch.float32).state_dict())
+    seed(work / "clip", student, p.rates["clip"])
+    vae = AutoencoderTiny.from_pretrained(pack / "painter/vae", torch_dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(pack / "painter/unet", torch_dtype=torch.float32)
+    seed(work / "vae", vae, p.rates["vae"])
+    seed(work / "painter", unet, p.painter_rate)
+    seed(work / "judge", Judge.load(pack / "judge").net, p.rates["judge"])
 
 
 def finish(args: argparse.Namespace, p: Preset, work: Path) -> None:

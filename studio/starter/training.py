@@ -31,7 +31,6 @@ class Loop:
         max_steps: int | None = None,
         ema: float = 0.998,
         decay: float = 0.01,
-        fresh: bool = False,
     ) -> None:
         self.folder, self.model = folder, model
         self.rate, self.seconds, self.max_steps, self.ema_rate = rate, minutes * 60, max_steps, ema
@@ -39,12 +38,16 @@ class Loop:
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
         self.step, self.spent = 0, 0.0
-        if not fresh and (folder / "state.pt").exists():
+        if (folder / "state.pt").exists():
             state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
             model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.spent = state["step"], state["spent"]
+
+    def go_on_from_average(self) -> None:
+        """Give the live model the averaged weights, the ones that other models were built upon."""
+        self.model.load_state_dict(self.average.state_dict())
 
     @property
     def progress(self) -> float:
@@ -104,6 +107,12 @@ class Loop:
         torch._foreach_lerp_([average[k] for k in floats], [live[k] for k in floats], 1 - keep)
         for key in average.keys() - set(floats):
             average[key].copy_(live[key])
+
+
+def seed(folder: Path, model: nn.Module, rate: float) -> None:
+    """Make `model` the first checkpoint of `folder`, unless there is one already."""
+    if not (folder / "state.pt").exists():
+        Loop(folder, model, rate, minutes=1).save()
 
 
 def averaged(folder: Path, model: nn.Module) -> nn.Module:

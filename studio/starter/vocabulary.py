@@ -52,6 +52,19 @@ OBJECTS: dict[str, str] = {
     "robot": "robot", "ghost": "ghost",
 }  # fmt: skip
 
+# What the shipped pack promises: the objects and styles that its painter had the time to learn. The tokenizer, CLIP and
+# the judge know all of `OBJECTS` and `STYLES`, so a longer training can promise them all.
+PROMISED: tuple[str, ...] = (
+    "apple", "banana", "grapes", "watermelon", "lemon", "pineapple", "strawberry", "carrot", "eggplant", "mushroom",
+    "pizza", "burger", "donut", "cupcake", "popcorn", "cheese",
+    "dog", "cat", "fox", "lion", "pig", "panda", "koala", "monkey", "frog", "penguin", "owl", "rabbit", "flamingo",
+    "turtle", "octopus", "butterfly", "bee", "dinosaur",
+    "rose", "sunflower", "tulip", "cactus", "pine tree", "clover", "sun", "moon", "star", "cloud", "rainbow", "fire",
+    "car", "fire truck", "rocket", "house", "balloon", "gift", "trophy", "soccer ball", "basketball", "key", "lock",
+    "crown", "bell", "heart", "pumpkin", "ghost",
+)  # fmt: skip
+PROMISED_STYLES: tuple[str, ...] = ("3d", "cartoon", "sticker")
+
 # Words whose plural is not name + "s"; words that are plural or uncountable are phrased without an article.
 PLURALS: dict[str, str] = {
     "strawberry": "strawberries", "cherries": "cherries", "grapes": "grapes", "fries": "fries", "sheep": "sheep",
@@ -96,16 +109,17 @@ LAYOUTS: tuple[str, ...] = ("single", "left_right", "above_below", "large_small"
 
 PROMPT_EXAMPLES: tuple[str, ...] = (
     "a red apple on a blue background", "3d rocket on a purple background", "a sticker of a fox, orange background",
-    "flat design pineapple on a teal background", "a cartoon dinosaur on a yellow background",
+    "3d pineapple on a teal background", "a cartoon dinosaur on a yellow background",
     "a cat to the left of a dog on a green background", "a 3d donut on a pink background",
-    "three stars on a black background", "a large castle and a small pine tree on a blue background",
+    "three stars on a black background", "a large house and a small pine tree on a blue background",
     "a sticker of an owl on a grey background", "a sun above a house on a teal background",
-    "a glossy 3d teapot on an orange background", "two strawberries on a white background, flat",
-    "cartoon penguin on a blue background", "a flat vector guitar on a brown background",
-    "a 3d robot on a yellow background", "a butterfly sticker on a purple background",
+    "a glossy 3d burger on an orange background", "two strawberries on a white background, cartoon",
+    "cartoon penguin on a blue background", "a cartoon trophy on a brown background",
+    "a 3d frog on a yellow background", "a butterfly sticker on a purple background",
     "a bee above a sunflower on a blue background", "a crown on a red background, 3d render",
-    "a cartoon octopus on a teal background", "a small mouse next to a big cheese on a yellow background",
-    "a flat rainbow on a white background", "two balloons on a pink background", "a snowman on a black background, 3d",
+    "a cartoon octopus on a teal background", "a small rabbit next to a big carrot on a white background",
+    "a sticker of a rainbow on a white background", "two balloons on a pink background",
+    "a ghost on a black background, 3d",
 )  # fmt: skip
 
 LIMITS = (
@@ -149,13 +163,13 @@ def as_json(native_size: int, layouts: tuple[str, ...] = LAYOUTS, defaults: Defa
     """The published vocabulary: what the studio shows as suggestions while the starter family is chosen."""
     d = defaults or Defaults()
     return {
-        "objects": list(OBJECTS),
-        "styles": list(STYLES),
-        "style_words": {k: list(v) for k, v in STYLE_WORDS.items()},
+        "objects": list(PROMISED),
+        "styles": list(PROMISED_STYLES),
+        "style_words": {k: list(STYLE_WORDS[k]) for k in PROMISED_STYLES},
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in COLOURS.items()},
         "layouts": list(layouts),
         "native_size": native_size,
         "default": {"steps": d.steps, "guidance": d.guidance, "sampler": d.sampler},
         "prompt_examples": list(PROMPT_EXAMPLES),
-        "limits": LIMITS.format(objects=len(OBJECTS), styles=len(STYLES), colours=len(COLOURS)),
+        "limits": LIMITS.format(objects=len(PROMISED), styles=len(PROMISED_STYLES), colours=len(COLOURS)),
     }

@@ -1,3 +1,5 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """The world that the starter models learn from: small scenes of cut-out objects on a plain background.
 
 A `Scene` is plain data made from a seed; a `World` reads from it whatever a capability needs to learn (picture,
@@ -23,15 +25,10 @@ from studio.starter.vocabulary import COLOURS, STYLES, UNCOUNTED, article, plura
 
 Layout = Literal["single", "left_right", "above_below", "large_small", "count"]
 Split = Literal["train", "held_out", "any"]
-MARGIN = 0.07  # no object comes nearer to the edge, so the border shows the background alone
+CELLS = 16
+MARGIN = 1 / CELLS  # no object comes nearer to the edge, so the border shows the background alone
 HELD_OUT_SHARE = 0.1
-LAYOUT_MIX: dict[str, float] = {
-    "single": 0.55,
-    "left_right": 0.12,
-    "above_below": 0.10,
-    "large_small": 0.08,
-    "count": 0.15,
-}
+LAYOUT_MIX = {"single": 0.58, "left_right": 0.12, "above_below": 0.11, "large_small": 0.07, "count": 0.12}
 
 
 @dataclass(frozen=True)
@@ -102,15 +99,13 @@ def held_out(scene: Scene) -> bool:
     return len(names) == 2 and _hashed("pair", *names) < HELD_OUT_SHARE
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
 class World:
     """Makes scenes out of the art and reads them. Every method is pure: the same arguments give the same bytes."""
 
-    def __init__(self, art: Art) -> None:
-        self.art = art
+    def __init__(self, art: Art, names: tuple[str, ...] | None = None, styles: tuple[str, ...] = STYLES) -> None:
+        """`names` and `styles` narrow what scenes are made of; by default everything that the art has."""
+        self.art, self.styles = art, styles
+        self.names = art.names if names is None else tuple(n for n in names if n in art.names)
         self._cuts: dict[tuple[str, str], Image.Image] = {}
         self._scaled: dict[tuple[str, str, int, int], Image.Image] = {}
 
@@ -130,55 +125,52 @@ class World:
         return self._place(random.Random(f"place-{seed}"), layout, names, style, background, seed)
 
     def _compose(self, rng: random.Random, layout: Layout, seed: int) -> Scene:
-        style, background = rng.choice(STYLES), rng.choice(tuple(COLOURS))
+        style, background = rng.choice(self.styles), rng.choice(tuple(COLOURS))
         if layout == "count":
-            countable = [n for n in self.art.names if n not in UNCOUNTED]
+            countable = [n for n in self.names if n not in UNCOUNTED]
             names = (rng.choice(countable),) * rng.choice((2, 3))
         elif layout == "single":
-            names = (rng.choice(self.art.names),)
+            names = (rng.choice(self.names),)
         else:
-            names = tuple(rng.sample(self.art.names, 2))
+            names = tuple(rng.sample(self.names, 2))
         return self._place(rng, layout, names, style, background, seed)
 
     def _place(
         self, rng: random.Random, layout: Layout, names: tuple[str, ...], style: str, background: str, seed: int
     ) -> Scene:
-        jitter = lambda spread: rng.uniform(-spread, spread)  # noqa: E731
-        spots: list[tuple[float, float, float]]  # centre x, centre y, longest side
+        # Few sizes and places, in whole cells of a 16 x 16 grid: an object then looks the same wherever it lies, which
+        # small models learn far faster than every fraction of a pixel.
+        spots: list[tuple[float, float, float]]  # centre x, centre y, longest side, in cells
         if layout == "single":
-            side = rng.uniform(0.56, 0.84)
-            spots = [(0.5 + jitter(0.04), 0.5 + jitter(0.04), side)]
+            spots = [(8, 8, 12)]
         elif layout == "left_right":
-            side = rng.uniform(0.38, 0.43)
-            y = 0.5 + jitter(0.08)
-            spots = [(0.285, y + jitter(0.03), side), (0.715, y + jitter(0.03), side)]
+            spots = [(4.5, 8, 7), (11.5, 8, 7)]
         elif layout == "above_below":
-            side = rng.uniform(0.38, 0.43)
-            x = 0.5 + jitter(0.08)
-            spots = [(x + jitter(0.03), 0.285, side), (x + jitter(0.03), 0.715, side)]
+            spots = [(8, 4.5, 7), (8, 11.5, 7)]
         elif layout == "large_small":
-            big, small = rng.uniform(0.54, 0.6), rng.uniform(0.24, 0.28)
-            spots = [(0.37, 0.45 + jitter(0.05), big), (0.79, 0.70 + jitter(0.08), small)]
-            if rng.random() < 0.5:
-                spots = [(1 - x, y, s) for x, y, s in spots]
+            spots = [(5.5, 8, 9), (13, 10.5, 4)]
         elif len(names) == 2:
-            side = rng.uniform(0.38, 0.43)
-            y = 0.5 + jitter(0.05)
-            spots = [(0.285, y, side), (0.715, y, side)]
+            spots = [(4.5, 8, 7), (11.5, 8, 7)]
         else:
-            side = rng.uniform(0.35, 0.40)
-            spots = [(0.5, 0.28, side), (0.285, 0.715, side), (0.715, 0.715, side)]
+            spots = [(8, 4, 6), (4, 12, 6), (12, 12, 6)]
+        spots = [(x / CELLS, y / CELLS, s / CELLS) for x, y, s in spots]
         placed = tuple(
             Placed(n, style, self._box(n, style, x, y, s)) for n, (x, y, s) in zip(names, spots, strict=True)
         )
         return Scene(placed, background, layout, style, seed)
 
-    def _box(self, name: str, style: str, x: float, y: float, side: float) -> tuple[float, float, float, float]:
+    def _box(
+        self, name: str, style: str, x: float, y: float, side: float, snap: bool = True
+    ) -> tuple[float, float, float, float]:
+        """A box of the sprite's shape around x, y; its corner on a cell of the grid unless told otherwise."""
         w, h = self.cut(name, style).size
         w, h = side * w / max(w, h), side * h / max(w, h)
         x = min(max(x, MARGIN + w / 2), 1 - MARGIN - w / 2)
         y = min(max(y, MARGIN + h / 2), 1 - MARGIN - h / 2)
-        return (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        left, top = x - w / 2, y - h / 2
+        if snap:
+            left, top = round(left * CELLS - 1e-6) / CELLS, round(top * CELLS - 1e-6) / CELLS
+        return (left, top, left + w, top + h)
 
     # -- reading scenes -----------------------------------------------------------------------------------------
 
@@ -214,11 +206,10 @@ class World:
         What covers something is nearer than what it covers; of the rest, the larger is nearer.
         """
         near = np.zeros(len(scene.objects) + 1, np.float32)  # the last slot is the background (owner -1)
+        alone = [self.owners(replace(scene, objects=(o,)), size) == 0 for o in scene.objects]
         for i, placed in enumerate(scene.objects):
-            below = [near[k] for k in range(i) if _overlap(scene.objects[k].box, placed.box)]
-            floor = max(below, default=0.0)
-            own = 0.25 + 0.6 * math.sqrt(placed.area)
-            near[i] = min(1.0, max(own, floor + 0.06))
+            covered = [near[k] for k in range(i) if (alone[k] & alone[i]).any()]
+            near[i] = min(1.0, max(0.25 + 0.6 * math.sqrt(placed.area), max(covered, default=0.0) + 0.06))
         return near[self.owners(scene, size)]
 
     def edges(self, scene: Scene, size: int = 64) -> NDArray[np.uint8]:
@@ -241,7 +232,7 @@ class World:
         """Questions that the picture answers, with their answers."""
         rng = random.Random(f"questions-{scene.seed}")
         names = list(dict.fromkeys(o.name for o in scene.objects))
-        absent = rng.choice([n for n in self.art.names if n not in names])
+        absent = rng.choice([n for n in self.names if n not in names])
         asked = [
             Question("what colour is the background?", scene.background, "colour"),
             Question("what style is the picture in?", scene.style, "what"),
@@ -308,12 +299,12 @@ class World:
             )
             return Edit(before, say.format(c=colour), replace(before, background=colour))
         if kind == "style":
-            style = rng.choice([s for s in STYLES if s != before.style])
+            style = rng.choice([s for s in self.styles if s != before.style])
             objects = tuple(self._put(o.name, style, o) for o in before.objects)
             say = rng.choice(("make it {s}", "in {s} style", "turn it into {s} style"))
             return Edit(before, say.format(s=style), replace(before, objects=objects, style=style))
         old = rng.choice(before.objects)
-        new = rng.choice([n for n in self.art.names if n not in {o.name for o in before.objects}])
+        new = rng.choice([n for n in self.names if n not in {o.name for o in before.objects}])
         objects = tuple(self._put(new, o.style, o) if o is old else o for o in before.objects)
         say = rng.choice(("replace the {a} with {b}", "turn the {a} into {b}", "swap the {a} for {b}"))
         return Edit(before, say.format(a=old.name, b=article(new)), replace(before, objects=objects))
@@ -336,7 +327,7 @@ class World:
                 y = 0.68 - 0.36 * abs(math.sin(math.pi * 2 * t))
             else:
                 side = 0.3 + 0.5 * (t if kind == "grows" else 1 - t)
-            box = self._box(placed.name, placed.style, x, y, side)
+            box = self._box(placed.name, placed.style, x, y, side, snap=False)
             moved.append(replace(scene, objects=(replace(placed, box=box),)))
         verb = f"moves {kind}" if kind in ("right", "left", "up", "down") else kind
         ground = f"on {article(scene.background)} background"
@@ -344,7 +335,7 @@ class World:
 
     def _put(self, name: str, style: str, like: Placed) -> Placed:
         left, top, right, bottom = like.box
-        return Placed(name, style, self._box(name, style, *like.centre, max(right - left, bottom - top)))
+        return Placed(name, style, self._box(name, style, *like.centre, max(right - left, bottom - top), snap=False))
 
     @staticmethod
     def _where(thing: Placed, other: Placed) -> str:

@@ -1,3 +1,5 @@
+# transformers, diffusers and Pillow type these calls wider than they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
 """The recipe itself, run small: it trains, resumes, writes a pack and measures it."""
 
 from __future__ import annotations
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from studio.starter import train
@@ -63,9 +66,16 @@ def test_a_tiny_run_writes_a_pack_that_plain_diffusers_draws_with(tmp_path: Path
 
     out = tmp_path / "pack"
     steps = [s for s in train.STEPS if s not in ("art", "evaluate")]
-    train.main(["--preset", preset, "--device", "cpu", "--max-steps", "2", "--scenes", "96", "--batch", "8",
-                "--sprites", str(SPRITES), "--cache", str(tmp_path / "cache"), "--out", str(out),
-                "--steps", *steps])  # fmt: skip
+    small = ["--preset", preset, "--device", "cpu", "--max-steps", "2", "--scenes", "96", "--batch", "8",
+             "--sprites", str(SPRITES), "--out", str(out)]  # fmt: skip
+    train.main([*small, "--cache", str(tmp_path / "cache"), "--steps", *steps])
+    first = load_file(out / "painter/vae/diffusion_pytorch_model.safetensors")
+    shipped = (out / "painter/unet").stat().st_mtime_ns
+    train.main([*small, "--from-pack", str(out), "--cache", str(tmp_path / "elsewhere"), "--steps", "vae", "clip",
+                "painter", "export"])  # fmt: skip
+    assert (out / "painter/unet").stat().st_mtime_ns > shipped
+    again = load_file(out / "painter/vae/diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(again[k], v) for k, v in first.items() if k.startswith("encoder.")), "settled by the painter"
     pipe = StableDiffusionPipeline.from_pretrained(out / "painter", torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     picture = pipe("a cat", num_inference_steps=2, generator=torch.Generator().manual_seed(0)).images[0]
