@@ -54,8 +54,11 @@ def clip(p: Preset, tokenizer: CLIPTokenizer) -> CLIPModel:
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
-    """Cosine noise levels that end at alpha-bar 1e-4: practically pure noise, yet finite for every sampler."""
-    floor, steps = 1e-4, 1000
+    """Cosine noise levels that end at alpha-bar 1e-3: practically pure noise, yet gentle enough for every sampler.
+
+    Lower ends (1e-4) let Heun's first step, from sigma 100, wash the background out.
+    """
+    floor, steps = 1e-3, 1000
 
     def alpha_bar(t: float) -> float:
         return (1 - floor) * math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(
@@ -63,10 +66,13 @@ def scheduler() -> DPMSolverMultistepScheduler:
         ) ** 2 + floor
 
     betas = [1 - alpha_bar((i + 1) / steps) / alpha_bar(i / steps) for i in range(steps)]
-    return DPMSolverMultistepScheduler(
+    made = DPMSolverMultistepScheduler(
         num_train_timesteps=steps, trained_betas=betas, prediction_type="v_prediction", timestep_spacing="trailing",
         algorithm_type="dpmsolver++", solver_order=2,
     )  # fmt: skip
+    # Read by DDIM and DDPM, which are made from this configuration and would otherwise cut latents off at one.
+    made.register_to_config(clip_sample=False)
+    return made
 
 
 def train_tokenizer(captions: list[str], folder: Path, max_tokens: int, merges: int = 1000) -> CLIPTokenizer:

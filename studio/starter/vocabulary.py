@@ -106,26 +106,31 @@ STYLE_WORDS: dict[str, tuple[str, ...]] = {
     "sticker": ("sticker", "die-cut sticker", "sticker art", "vinyl sticker"),
 }
 LAYOUTS: tuple[str, ...] = ("single", "left_right", "above_below", "large_small", "count")
+PAIRS: tuple[str, ...] = ("left_right", "above_below", "large_small")
+PROMISED_LAYOUTS: tuple[str, ...] = ("single",)
 
 PROMPT_EXAMPLES: tuple[str, ...] = (
     "a red apple on a blue background", "3d rocket on a purple background", "a sticker of a fox, orange background",
-    "3d pineapple on a teal background", "a cartoon dinosaur on a yellow background",
-    "a cat to the left of a dog on a green background", "a 3d donut on a pink background",
-    "three stars on a black background", "a large house and a small pine tree on a blue background",
-    "a sticker of an owl on a grey background", "a sun above a house on a teal background",
-    "a glossy 3d burger on an orange background", "two strawberries on a white background, cartoon",
-    "cartoon penguin on a blue background", "a cartoon trophy on a brown background",
-    "a 3d frog on a yellow background", "a butterfly sticker on a purple background",
-    "a bee above a sunflower on a blue background", "a crown on a red background, 3d render",
-    "a cartoon octopus on a teal background", "a small rabbit next to a big carrot on a white background",
-    "a sticker of a rainbow on a white background", "two balloons on a pink background",
-    "a ghost on a black background, 3d",
+    "a 3d eggplant on a red background", "a cartoon dinosaur on a teal background", "a star on a blue background, 3d",
+    "a sticker of a carrot on a green background", "a cartoon pumpkin on a green background",
+    "a 3d mushroom on a grey background", "a panda on an orange background, cartoon",
+    "a die-cut sticker of a trophy on a pink background", "a 3d cat on a blue background",
+    "a cartoon cloud on a brown background", "a sticker of an owl on a grey background",
+    "a glossy 3d burger on a teal background", "a strawberry on a white background, cartoon",
+    "a sticker of a pig on a blue background", "a 3d frog on a yellow background",
+    "a cartoon key on a green background", "a 3d balloon on a white background",
+    "a vinyl sticker of a rainbow on a green background", "a cartoon heart on a black background",
+    "a clover on a white background, cartoon", "a 3d crown on a red background",
 )  # fmt: skip
 
-LIMITS = (
-    "The starter models draw one or two of {objects} everyday objects in {styles} styles on {colours} plain background "
-    "colours; for people, scenes and anything else choose a real model."
-)
+def limits() -> str:
+    """One friendly line: what these models can and cannot draw."""
+    pairs = any(name in PROMISED_LAYOUTS for name in PAIRS)
+    alone = "one or two" if pairs else "one"
+    return (
+        f"The starter models draw {alone} of {len(PROMISED)} everyday objects in {len(PROMISED_STYLES)} styles on "
+        f"{len(COLOURS)} plain background colours; for people, scenes and anything else choose a real model."
+    )
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ def object_names() -> tuple[str, ...]:
     return tuple(OBJECTS)
 
 
-def as_json(native_size: int, layouts: tuple[str, ...] = LAYOUTS, defaults: Defaults | None = None) -> dict[str, Any]:
+def as_json(native_size: int, defaults: Defaults | None = None) -> dict[str, Any]:
     """The published vocabulary: what the studio shows as suggestions while the starter family is chosen."""
     d = defaults or Defaults()
     return {
@@ -167,9 +172,9 @@ def as_json(native_size: int, layouts: tuple[str, ...] = LAYOUTS, defaults: Defa
         "styles": list(PROMISED_STYLES),
         "style_words": {k: list(STYLE_WORDS[k]) for k in PROMISED_STYLES},
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in COLOURS.items()},
-        "layouts": list(layouts),
+        "layouts": list(PROMISED_LAYOUTS),
         "native_size": native_size,
         "default": {"steps": d.steps, "guidance": d.guidance, "sampler": d.sampler},
         "prompt_examples": list(PROMPT_EXAMPLES),
-        "limits": LIMITS.format(objects=len(PROMISED), styles=len(PROMISED_STYLES), colours=len(COLOURS)),
+        "limits": limits(),
     }

@@ -20,7 +20,7 @@ from studio.starter import models, vocabulary
 from studio.starter.colour import delta_e, rgb_to_lab
 from studio.starter.evaluate import COUNTS, held_out_scenes, prompt, score
 from studio.starter.judge import Judge
-from studio.starter.report import BARS, LABELS
+from studio.starter.report import BARS, LABELS, promised_bars
 from studio.starter.world import World, held_out
 
 PACK = Path(__file__).parents[2] / "assets/starter"
@@ -109,16 +109,18 @@ def test_every_sampler_draws_what_was_asked(
     shipped = pipe.scheduler
     try:
         pipe.scheduler = getattr(diffusers, name).from_config(shipped.config, **options)
-        prompts = ["an apple on a blue background", "a heart on a yellow background", "a fox on a white background"]
+        prompts = ["a carrot on a blue background", "an eggplant on a yellow background", "a star on a red background"]
         verdicts = [judge.look(p) for p in draw(pipe, prompts, steps)]
     finally:
         pipe.scheduler = shipped
-    assert sum(v.background == c for v, c in zip(verdicts, ("blue", "yellow", "white"), strict=True)) >= 2
+    assert [v.background for v in verdicts] == ["blue", "yellow", "red"]
+    named = [n in [o for o, _ in v.objects[:5]] for n, v in zip(("carrot", "eggplant", "star"), verdicts, strict=True)]
+    assert sum(named) >= 2
 
 
 def test_the_noise_ends_at_practically_nothing_but_noise(pipe: Any) -> None:
     bars = pipe.scheduler.alphas_cumprod
-    assert 0 < float(bars[-1]) < 2e-4 and float(bars[0]) > 0.999
+    assert 0 < float(bars[-1]) < 2e-3 and float(bars[0]) > 0.999
     assert torch.allclose(bars, models.scheduler().alphas_cumprod)
 
 
@@ -189,8 +191,8 @@ def test_the_page_shows_the_figures_of_the_pack_and_names_what_is_below_its_bar(
         for text in (page, card):
             assert f"{100 * row['hits'] / row['trials']:.1f} %" in text, key
     verdict = page[page.index("Every bar" if "Every bar" in page else "Below its bar") :].split(".")[0]
-    for key, bar in BARS.items():
-        assert (figures["painter"][key]["value"] < bar) == (LABELS[key] in verdict), key
+    for key in promised_bars():
+        assert (figures["painter"][key]["value"] < BARS[key]) == (LABELS[key] in verdict), key
     assert figures["painter"]["colour"]["value"] >= BARS["colour"]
     assert figures["prompts"] >= 400
     assert figures["seconds_per_picture"]["median"] <= 3 and figures["load_seconds"] <= 5
