@@ -44,7 +44,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
         name="cpu", size=64, scenes=20_000, objects=PROMISED, styles=PROMISED_STYLES,
-        minutes={"vae": 14, "clip": 14, "judge": 7, "painter": 75},
+        minutes={"vae": 21, "clip": 13, "judge": 9, "painter": 95},
         vae_width=32, vae_encoder_blocks=(0, 3, 4), vae_decoder_blocks=(4, 3, 1), latent_channels=6, vae_batch=32,
         text_width=192, text_layers=3, vision_width=160, vision_layers=3, clip_batch=128,
         unet_channels=(48, 96, 160), unet_layers=1, painter_batch=32, painter_rate=8e-4,
