@@ -60,8 +60,9 @@ def curves(work: Path, docs: Path) -> list[str]:
             axis.plot([r["step"] for r in rows], [r.get(key, float("nan")) for r in rows], label=key, linewidth=1)
         axis.set(title=name, xlabel="step", yscale="log")
         axis.legend(fontsize=7)
-        spent = [0.0, *(r["spent"] for r in rows)]  # starts again where a sitting was given a budget of its own
-        total = sum(b - a if b >= a else b for a, b in pairwise(spent))
+        # A small step back is a sitting that went on from its last checkpoint, a large one a budget of its own.
+        spent = [0.0, *(r["spent"] for r in rows)]
+        total = sum(max(0.0, b - a) if b > a / 2 else b for a, b in pairwise(spent))
         facts.append(f"{name}: {rows[-1]['step']:,} steps in {total / 60:.0f} minutes")
     figure.tight_layout()
     (docs / "starter").mkdir(parents=True, exist_ok=True)
