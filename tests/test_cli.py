@@ -45,7 +45,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def spawn(*arguments: str, executor: str = "inprocess") -> subprocess.Popen[str]:
     """The command line with the probe capability, in a process of its own."""
-    code = f"import sys; from studio.cli import main; sys.exit(main(capabilities={PROBE!r}))"
+    # A shell that runs the tests in its background hands SIGINT down ignored.
+    awake = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import signal, sys; {awake}; from studio.cli import main; sys.exit(main(capabilities={PROBE!r}))"
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
