@@ -53,6 +53,18 @@ class Server:
     def submit(self, **request: Any) -> str:
         return self.call("/api/v1/text-to-image", request)["id"]
 
+    def newest_job(self) -> str:
+        jobs = self.call("/api/v1/jobs?limit=1")
+        return jobs[0]["id"] if jobs else ""
+
+    def drawn_after(self, job: str) -> str:
+        """The first picture of the job that follows ``job``, once it is done."""
+        end = time.monotonic() + PATIENCE
+        while (newest := self.newest_job()) == job:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        return self.finish(newest)["asset_ids"][0]
+
     def finish(self, job: str) -> dict[str, Any]:
         """Wait for a job to be over."""
         end = time.monotonic() + PATIENCE
