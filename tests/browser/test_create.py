@@ -85,7 +85,10 @@ def test_drawing_is_seen_live_and_can_be_cancelled(page: Page, server: Server) -
     expect(page.get_by_role("button", name="Cancel", exact=True).first).to_be_disabled()
 
 
-def test_a_reloaded_page_and_a_second_window_show_the_running_job(page: Page, server: Server, opened: Opener) -> None:
+def test_a_reloaded_page_and_a_second_window_show_the_running_job(
+    page: Page, server: Server, opened: Opener, watch: Watch
+) -> None:
+    watch.allowed += ["AbortError", "errored out"]  # Gradio's stream of the page that is left
     write(page, "a cartoon penguin on a blue background")
     open_panel(page, "Advanced")
     page.get_by_label("number input for Steps").fill("150")
