@@ -131,6 +131,15 @@ class TestWatermark:
             after = np.asarray(opened(trust.release(scene(seed), parameters=PARAMETERS).png), float)
             assert 10 * np.log10(255**2 / np.mean((before - after) ** 2)) > 36  # dB; the package alone gives 33-39
 
+    def test_white_stays_white(self, trust: Trust) -> None:
+        picture = Image.new("RGB", (256, 256), (250, 250, 250))
+        picture.paste((255, 255, 255), (40, 40, 200, 120))
+        picture.paste((216, 40, 40), (90, 90, 170, 220))
+        before = np.asarray(picture, int)
+        for steps in range(8):  # another key each time
+            after = np.asarray(opened(trust.release(picture, parameters={**PARAMETERS, "steps": steps}).png), int)
+            assert np.abs(before - after).max() < 90, "a pixel wrapped round"
+
     def test_the_package_s_own_decoder_reads_it(self, trust: Trust) -> None:
         released = trust.release(scene(5), parameters=PARAMETERS)
         pixels = np.asarray(opened(released.png))[:, :, ::-1]

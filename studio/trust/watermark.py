@@ -160,9 +160,24 @@ def _embedders() -> tuple[type, type]:
 
     Both add the half grey level that the package loses by truncating, without which JPEG breaks the key far more often.
     """
+    import cv2
+    import pywt
     from imwatermark.dwtDctSvd import EmbedDwtDctSvd  # imports torch, so only where pictures are made or verified
 
-    class BatchEmbedder(EmbedDwtDctSvd):
+    class Clipped(EmbedDwtDctSvd):
+        def encode(self, bgr: np.ndarray) -> np.ndarray:
+            """As the package does it, but clipped: its uint8 wraps round, which strews black specks over white."""
+            rows, columns = bgr.shape[0] // 4 * 4, bgr.shape[1] // 4 * 4
+            yuv = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV)
+            for channel in range(2):
+                if self._scales[channel] > 0:
+                    mean, (across, down, both) = pywt.dwt2(yuv[:rows, :columns, channel], "haar")
+                    self.encode_frame(mean, self._scales[channel])
+                    changed = pywt.idwt2((mean, (down, across, both)), "haar")
+                    yuv[:rows, :columns, channel] = np.clip(changed, 0, 255)
+            return cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR)
+
+    class BatchEmbedder(Clipped):
         def encode_frame(self, frame: np.ndarray, scale: float) -> None:
             blocks = _blocks(frame)
             u, s, v = np.linalg.svd(blocks.reshape(-1, 4, 4))  # the orthonormal DCT leaves singular values as they are
@@ -181,7 +196,7 @@ def _embedders() -> tuple[type, type]:
             self.phases: list[Phases] = []
             return super().decode(bgr)
 
-    class SwapBack(EmbedDwtDctSvd):
+    class SwapBack(Clipped):
         def encode_frame(self, frame: np.ndarray, scale: float) -> None:
             frame += 1.0
 
