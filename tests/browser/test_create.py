@@ -151,8 +151,11 @@ def test_wrong_input_gets_a_sentence_and_loses_nothing(
     write(page, prompt)
     if field:
         open_panel(page, "Advanced")
-        page.get_by_label(field, exact=True).fill(value)
+        page.get_by_label(field, exact=True).fill("")
+        page.get_by_label(field, exact=True).press_sequentially(value)
         page.get_by_label(field, exact=True).blur()
+        if field == "Fixed seed":
+            expect(page.locator("#seed-mode").get_by_label("Fixed")).to_be_checked()
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem [role=alert]")).to_contain_text(words)
     expect(page.get_by_label("Prompt", exact=True)).to_have_value(prompt)
