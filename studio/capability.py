@@ -1,15 +1,18 @@
-"""What a capability is: a frozen request in, finished pictures out. Surfaces and worker speak only these types."""
+"""What a capability is: a frozen request in, pictures or records out. Surfaces and worker speak only these types."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from studio.families import Catalog
@@ -37,6 +40,20 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+PictureId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+"""Of a gallery picture, or of a picture or clip that the user uploaded."""
+
+
+class PicturesRequest(Request):
+    """A request about pictures that are there already. At submit a board is replaced by the pictures in it, and
+    pictures of other owners are refused."""
+
+    pictures: tuple[PictureId, ...] = Field(
+        default=(), max_length=5000, description="Ids of gallery pictures or uploads; the command line takes files."
+    )
+    board: str = Field(default="", max_length=64, description="Id of a board: all pictures in it.")
+
+
 @dataclass(frozen=True)
 class Output:
     """One finished picture, before trust has stamped it.
@@ -53,12 +70,55 @@ class Output:
     """Asset ids this picture was made from."""
 
 
+@dataclass(frozen=True)
+class Record:
+    """One finished answer of a job that makes no picture, kept as soon as it is yielded. JSON types only.
+
+    ``index`` is its place in the job (usually the picture's place in the request). After the loss of a worker the job
+    runs again, and what `Context.kept` names need not be made again.
+    """
+
+    index: int
+    data: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a picture or clip that a request names."""
+
+    id: str
+    name: str
+    """File name of an upload; of a gallery picture the start of its prompt."""
+    prompt: str = ""
+    """What a gallery picture was made from; empty for uploads."""
+    is_clip: bool = False
+
+
 class Context(Protocol):
     """What a running capability may use."""
 
     models: ModelManager
     settings: Settings
     catalog: Catalog
+    kept: frozenset[int]
+    """Indexes of the records that an earlier attempt of this job has kept."""
+
+    def source(self, id: str) -> Source:
+        """Raises `StudioError` 404 for an id that is not the owner's."""
+        ...
+
+    def picture(self, id: str) -> Image:
+        """RGB, upright. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
+        ...
+
+    def file(self, id: str) -> Path:
+        """The stored file of a picture or clip. Raises as `picture` does."""
+        ...
+
+    def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]]) -> None:
+        """Store embeddings for the search: (picture or clip id, seconds into the clip or 0) -> unit vector [d]."""
+        ...
 
     def progress(self, step: int, steps: int, preview: Image | None = None, message: str = "") -> None:
         """Report ``step`` of ``steps`` of the whole job. Raises `Cancelled` once the owner has cancelled."""
@@ -77,6 +137,10 @@ class Capability(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     request: ClassVar[type[Request]]
+    priority: ClassVar[int] = 0
+    """Place in line: above 0 goes before everybody's pictures (an answer somebody waits for), below 0 after them."""
+    hidden: ClassVar[bool] = False
+    """Work of the studio itself (embeddings for the search): surfaces do not offer it nor list its jobs."""
 
     @abstractmethod
     def prepare(self, request: Any, catalog: Catalog) -> Request:
@@ -86,8 +150,8 @@ class Capability(ABC):
         """
 
     @abstractmethod
-    def run(self, request: Any, context: Context) -> Iterator[Output]:
-        """Yield finished pictures, calling ``context.progress`` at least once per denoising step."""
+    def run(self, request: Any, context: Context) -> Iterator[Output | Record]:
+        """Yield what is finished, calling ``context.progress`` at least once per denoising step or picture read."""
 
     def work(self, request: Any) -> float:
         """Size of a prepared request, in any unit proportional to its seconds (pictures x steps x pixels ...)."""
