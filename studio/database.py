@@ -1,6 +1,6 @@
 """The durable state: tables, connections, and a start that refuses a damaged database instead of replacing it.
 
-SQLite in WAL mode by default, PostgreSQL by URL; the queries of `studio.jobs` and `studio.gallery` run on both.
+SQLite in WAL mode by default, PostgreSQL by URL; all queries run on both.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
@@ -64,7 +66,7 @@ def now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[str]: JSON}
+    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[str]: JSON, list[dict[str, Any]]: JSON}
 
 
 class JobRow(Base):
@@ -77,7 +79,7 @@ class JobRow(Base):
     )
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
-    """Order of arrival: the line is first in, first out."""
+    """Order of arrival: among jobs of one priority the line is first in, first out."""
     id: Mapped[str] = mapped_column(String(32), unique=True)
     owner: Mapped[str] = mapped_column(String(255))
     capability: Mapped[str] = mapped_column(String(64))
@@ -98,6 +100,8 @@ class JobRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
     error_field: Mapped[str | None] = mapped_column(String(64))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    priority: Mapped[int] = mapped_column(default=0)
+    """Its capability's: higher goes first."""
     work: Mapped[float] = mapped_column(default=1.0)
     seconds: Mapped[float | None]
     """Wall time of the attempt that finished, model loading included."""
@@ -140,6 +144,89 @@ class LineageRow(Base):
     parent_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
     child_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True, index=True)
     owner: Mapped[str] = mapped_column(String(255))
+
+
+class ResultRow(Base):
+    """One record of a job that answers instead of drawing."""
+
+    __tablename__ = "results"
+
+    job_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner: Mapped[str] = mapped_column(String(255))
+    data: Mapped[dict[str, Any]]
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class UploadRow(Base):
+    """A picture or clip that its owner handed in. Its file is ``uploads/<id[:2]>/<id>.<format>``."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        UniqueConstraint("owner", "sha256", name="uq_uploads_content"),
+        Index("ix_uploads_page", "owner", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(8))
+    """"picture" or "clip"."""
+    format: Mapped[str] = mapped_column(String(8))
+    width: Mapped[int]
+    height: Mapped[int]
+    seconds: Mapped[float] = mapped_column(Double, default=0.0)
+    """Length of a clip; 0 for a picture, and when the clip's header does not tell."""
+    bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    deleted_at: Mapped[datetime | None]
+
+
+class BoardRow(Base):
+    __tablename__ = "boards"
+    __table_args__ = (UniqueConstraint("owner", "name", name="uq_boards_name"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class BoardItemRow(Base):
+    __tablename__ = "board_items"
+
+    board_id: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
+    picture_id: Mapped[str] = mapped_column(String(32), primary_key=True, index=True)
+    """Of an asset or an upload."""
+    owner: Mapped[str] = mapped_column(String(255))
+    position: Mapped[int]
+
+
+class EmbeddingRow(Base):
+    """Where a picture, or one moment of a clip, lies in the space of an understanding model."""
+
+    __tablename__ = "embeddings"
+    __table_args__ = (Index("ix_embeddings_model", "owner", "model"),)
+
+    picture_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Of an asset or an upload."""
+    model: Mapped[str] = mapped_column(String(255), primary_key=True)
+    time: Mapped[float] = mapped_column(Double, primary_key=True, autoincrement=False)
+    """Seconds into the clip; 0 for a picture."""
+    owner: Mapped[str] = mapped_column(String(255))
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """Little-endian float16 of a unit vector."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ChecklistRow(Base):
+    __tablename__ = "checklists"
+
+    owner: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    questions: Mapped[list[dict[str, Any]]]
 
 
 class StyleRow(Base):

@@ -7,12 +7,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
 
 from studio.capability import StudioError
-from studio.database import Base, Database, StyleRow, now
+from studio.database import MIGRATIONS, Base, Database, JobRow, StyleRow, now
 from studio.settings import Settings
 
 
@@ -54,6 +56,31 @@ def test_a_second_start_keeps_what_is_there(made: Settings) -> None:
     database.open()
     with database.read() as session:
         assert session.scalars(select(StyleRow.name)).all() == ["ink"]
+    database.close()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    path = settings.data_dir / "studio.db"
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO styles VALUES ('local', 'ink', 'ink drawing', '')")
+        connection.execute(
+            "INSERT INTO jobs VALUES (7, 'j', 'local', 'gradient', 'starter', '{\"seed\": 3}', 'api', NULL, 'f', 'queued', "
+            "'2026-01-02 03:04:05', NULL, NULL, 0, 0, 0, '', NULL, NULL, 0, 1.0, NULL, 0.0, '[]')"
+        )
+    database = Database(settings)
+    database.open()
+    with database.read() as session:
+        job = session.scalars(select(JobRow)).one()
+        assert (job.number, job.status, job.request, job.priority) == (7, "queued", {"seed": 3}, 0)
+        assert session.scalars(select(StyleRow.name)).all() == ["ink"]
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     database.close()
 
 
