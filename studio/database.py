@@ -208,7 +208,7 @@ class EmbeddingRow(Base):
     """Where a picture, or one moment of a clip, lies in the space of an understanding model."""
 
     __tablename__ = "embeddings"
-    __table_args__ = (Index("ix_embeddings_model", "owner", "model"),)
+    __table_args__ = (Index("ix_embeddings_model", "owner", "model", "created_at"),)
 
     picture_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Of an asset or an upload."""

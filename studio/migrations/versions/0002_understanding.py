@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("vector", sa.LargeBinary, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
     )
-    op.create_index("ix_embeddings_model", "embeddings", ["owner", "model"])
+    op.create_index("ix_embeddings_model", "embeddings", ["owner", "model", "created_at"])
     op.create_table(
         "checklists",
         sa.Column("owner", sa.String(255), primary_key=True),
