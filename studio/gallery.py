@@ -23,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.capability import StudioError
 from studio.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, now
+from studio.images import small_webp
 
 if TYPE_CHECKING:
     from studio.settings import Settings
@@ -136,7 +137,7 @@ class Gallery:
         )
         path = self._picture(row.id)
         try:
-            _write_durably(path, released.png)
+            write_durably(path, released.png)
             with self._database.write() as session:
                 session.add(row)
                 session.flush()
@@ -339,11 +340,7 @@ class Gallery:
         from PIL import Image
 
         with Image.open(BytesIO(png)) as image:
-            small = image.convert("RGBA" if "A" in image.getbands() else "RGB")
-        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        buffer = BytesIO()
-        small.save(buffer, "WEBP", quality=82)
-        _write_durably(self._thumbnail(id), buffer.getvalue(), durable=False)
+            write_durably(self._thumbnail(id), small_webp(image, THUMBNAIL_SIDE), durable=False)
 
     def _mark(self, ids: Sequence[str], user: str, state: Any, deleted_at: datetime | None) -> int:
         changed = 0
@@ -383,7 +380,7 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
     return created_at, id
 
 
-def _write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``path`` so that it is whole or absent, whatever happens; ``durable`` also survives a loss of power."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ _UNREADABLE = "This file is not a readable PNG, JPEG or WebP picture; export it 
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 
 
-def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, *, formats: Sequence[str] = FORMATS) -> Image.Image:
     """First frame of a PNG, JPEG or WebP, upright (EXIF applied), mode "RGB" or "RGBA".
 
     The header's pixel count is checked before anything is decoded: 1.3 kB of PNG can unpack to 664 MB.
     Raises `StudioError` for corrupt, oversized and other files.
     """
-    with _header(source) as image:
+    with _header(source, formats) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise StudioError(
@@ -190,10 +190,19 @@ def _user_comment(image: Image.Image) -> str:
         return ""
 
 
-def _header(source: bytes | Path) -> Image.Image:
+def small_webp(image: Image.Image, side: int) -> bytes:
+    """A WebP of at most ``side`` pixels a side."""
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82)
+    return buffer.getvalue()
+
+
+def _header(source: bytes | Path, formats: Sequence[str] = FORMATS) -> Image.Image:
     """The picture with only its header read."""
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=list(formats))
     except FileNotFoundError as error:
         raise StudioError(f"There is no file {source}; check its path.", field="image") from error
     except Exception as error:  # see open_image: hostile headers raise many types, Pillow's bomb error among them

@@ -70,8 +70,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(settings: Setting
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO styles VALUES ('local', 'ink', 'ink drawing', '')")
         connection.execute(
-            "INSERT INTO jobs VALUES (7, 'j', 'local', 'gradient', 'starter', '{\"seed\": 3}', 'api', NULL, 'f', 'queued', "
-            "'2026-01-02 03:04:05', NULL, NULL, 0, 0, 0, '', NULL, NULL, 0, 1.0, NULL, 0.0, '[]')"
+            "INSERT INTO jobs VALUES (7, 'j', 'local', 'gradient', 'starter', '{\"seed\": 3}', 'api', NULL, 'f', "
+            "'queued', '2026-01-02 03:04:05', NULL, NULL, 0, 0, 0, '', NULL, NULL, 0, 1.0, NULL, 0.0, '[]')"
         )
     database = Database(settings)
     database.open()

@@ -1,0 +1,615 @@
+"""What a user brings along and how it is ordered: uploaded pictures and clips, boards, checklists, embeddings.
+
+A picture id is a gallery picture's or an upload's; whoever has one asks here for its file. Uploads are checked when
+they arrive: their content, not their name, says what they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import math
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from PIL import Image
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from studio.capability import PicturesRequest, Source, StudioError
+from studio.database import (
+    AssetRow,
+    BoardItemRow,
+    BoardRow,
+    ChecklistRow,
+    Database,
+    EmbeddingRow,
+    UploadRow,
+    now,
+)
+from studio.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Gallery, write_durably
+from studio.images import FORMATS, MAX_PIXELS, open_image, small_webp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from studio.settings import Settings
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm",
+}
+"""Of an upload's ``format``."""
+MAX_FRAMES = 20_000
+"""Of an animated GIF or WebP: each has to be looked at to know how long it plays."""
+MAX_QUESTIONS = 100
+QUESTION_LENGTH = 500
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_CHUNK = 500
+"""Ids in one query; a database allows a limited number of parameters."""
+_UNKNOWN = "There is no such picture: it may have been deleted for good."
+_UNREADABLE = (
+    "This file is neither a readable picture (PNG, JPEG, WebP, GIF) nor a readable clip (MP4, WebM, MOV): "
+    "export it again and choose the new file."
+)
+
+SomeRequest = TypeVar("SomeRequest", bound=PicturesRequest)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture or clip that its owner handed in."""
+
+    id: str
+    owner: str
+    name: str
+    kind: Literal["picture", "clip"]
+    format: str
+    """A key of `MEDIA_TYPES`."""
+    width: int
+    height: int
+    seconds: float
+    """Length of a clip; 0 for a picture, and when the clip's header does not tell."""
+    bytes: int
+    sha256: str
+    created_at: datetime
+
+    @property
+    def media_type(self) -> str:
+        return MEDIA_TYPES[self.format]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A named list of pictures. Deleted pictures do not count; restored ones are back in their place."""
+
+    id: str
+    name: str
+    count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """Yes/no questions to ask about every picture: {"question", "want"} each, ``want`` being the good answer."""
+
+    name: str
+    questions: tuple[dict[str, Any], ...]
+
+
+class Library:
+    """Every method sees only what is its user's; an unknown id and another owner's are the same `StudioError` 404."""
+
+    def __init__(self, settings: Settings, database: Database, gallery: Gallery) -> None:
+        self._settings = settings
+        self._database = database
+        self._gallery = gallery
+        self._folder = settings.data_dir / "uploads"
+        self._thumbnails = settings.data_dir / "thumbnails"
+
+    # -- uploads -------------------------------------------------------------------------------------------------
+
+    def add(self, data: bytes | Path, name: str, *, user: str) -> Upload:
+        """Keep a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV, animated GIF or WebP).
+
+        The same bytes a second time are the same upload, also when it was deleted in between. Raises `StudioError` 422
+        for what is too large or cannot be decoded, 507 when the disk is full.
+        """
+        data = self._bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        if known := self._known(digest, user, data):
+            return known
+        id = secrets.token_hex(16)
+        format = _format(data)
+        path = self._path(id, format)
+        try:
+            write_durably(path, data)
+            found = _inspect(path, format)
+            row = UploadRow(
+                id=id,
+                owner=user,
+                name=_plain_name(name) or f"upload.{format}",
+                kind="clip" if found.is_clip else "picture",
+                format=format,
+                width=found.frame.width,
+                height=found.frame.height,
+                seconds=found.seconds,
+                bytes=len(data),
+                sha256=digest,
+                created_at=now(),
+            )
+            with self._database.write() as session:
+                session.add(row)
+        except BaseException as error:
+            path.unlink(missing_ok=True)
+            if isinstance(error, IntegrityError) and (known := self._known(digest, user, data)):
+                return known  # the same file came twice at the same moment
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StudioError(
+                    f"The disk of {self._folder} is full: free some space, then hand the file in again.", status=507
+                ) from error
+            raise
+        with contextlib.suppress(OSError):  # a thumbnail can be made again when it is asked for
+            write_durably(self._thumbnail(id), small_webp(found.frame, THUMBNAIL_SIDE), durable=False)
+        return _upload(row)
+
+    def get(self, id: str, *, user: str) -> Upload:
+        """Also finds deleted uploads, which a running job may still need."""
+        row = self._row(id, user)
+        if row is None:
+            raise StudioError("There is no such upload: it may have been deleted for good.", status=404)
+        return _upload(row)
+
+    def uploads(self, user: str, limit: int = 200) -> list[Upload]:
+        """Newest first."""
+        mine = select(UploadRow).where(UploadRow.owner == user, UploadRow.deleted_at.is_(None))
+        newest = mine.order_by(UploadRow.created_at.desc(), UploadRow.id.desc()).limit(max(1, min(limit, 5000)))
+        with self._database.read() as session:
+            return [_upload(row) for row in session.scalars(newest)]
+
+    def delete(self, ids: Sequence[str], *, user: str) -> int:
+        """Hide uploads; `restore` brings them back for 30 days. Returns how many; passes over every other id."""
+        return self._mark(ids, user, UploadRow.deleted_at.is_(None), now())
+
+    def restore(self, ids: Sequence[str], *, user: str) -> int:
+        return self._mark(ids, user, UploadRow.deleted_at.is_not(None), None)
+
+    # -- pictures and clips of either kind -----------------------------------------------------------------------
+
+    def source(self, id: str, *, user: str) -> Source:
+        """Raises `StudioError` 404."""
+        if row := self._row(id, user):
+            return Source(id, row.name, is_clip=row.kind == "clip")
+        asset = self._gallery.get(id, user=user)
+        name = asset.prompt if len(asset.prompt) <= 60 else f"{asset.prompt[:57]}..."
+        return Source(id, name or f"{asset.capability} {asset.seed}", asset.prompt)
+
+    def file(self, id: str, *, user: str) -> Path:
+        """Raises `StudioError` 404 for an unknown picture, 410 when its file is gone."""
+        row = self._row(id, user)
+        if row is None:
+            return self._gallery.file(id, user=user)
+        path = self._path(id, row.format)
+        if not path.is_file():
+            raise StudioError(
+                f"The file of {row.name} is missing from the data folder: hand it in again, or delete the upload.",
+                status=410,
+            )
+        return path
+
+    def thumbnail(self, id: str, *, user: str) -> Path:
+        """WebP of at most 256 px a side, of a clip's first frame; made again when it is missing. Raises as `file`."""
+        row = self._row(id, user)
+        if row is None:
+            return self._gallery.thumbnail(id, user=user)
+        path = self._thumbnail(id)
+        if not path.is_file():
+            frame = _inspect(self.file(id, user=user), row.format).frame
+            write_durably(path, small_webp(frame, THUMBNAIL_SIDE), durable=False)
+        return path
+
+    def picture(self, id: str, *, user: str) -> Image.Image:
+        """RGB, upright, transparent parts on white. Raises as `file` does, and 422 for a clip or a damaged file."""
+        row = self._row(id, user)
+        if row and row.kind == "clip":
+            raise StudioError(f"{row.name} is a clip: choose a picture, or watch the clip instead.", field="pictures")
+        image = open_image(self.file(id, user=user), formats=(*FORMATS, "GIF"))
+        if image.mode == "RGBA":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+
+    # -- what requests name --------------------------------------------------------------------------------------
+
+    def resolve(self, request: SomeRequest, user: str) -> SomeRequest:
+        """``request`` with its boards replaced by the pictures in them, each picture once and the user's own.
+
+        ``pictures`` and ``board`` belong together; so do ``others`` and ``other_board`` where a request has them.
+        Raises `StudioError` 404 for an unknown board or picture, 422 for an empty board or too many pictures.
+        """
+        changes: dict[str, Any] = {}
+        for field, board_field in (("pictures", "board"), ("others", "other_board")):
+            if field not in type(request).model_fields:
+                continue
+            ids = dict.fromkeys(getattr(request, field))
+            board = getattr(request, board_field, "")
+            if board:
+                inside = self.board_pictures(board, user=user)
+                if not inside:
+                    raise StudioError("This board is empty: add pictures to it first.", field=board_field)
+                ids |= dict.fromkeys(inside)
+                changes[board_field] = ""
+            most = _most(request, field)
+            if len(ids) > most:
+                raise StudioError(
+                    f"These are {len(ids):,} pictures; one job takes at most {most:,}: split them over several boards.",
+                    field=board_field if board else field,
+                )
+            self._check_all_there(list(ids), user, field)
+            changes[field] = tuple(ids)
+        return request.model_copy(update=changes)
+
+    # -- boards --------------------------------------------------------------------------------------------------
+
+    def boards(self, user: str) -> list[Board]:
+        """By name."""
+        count = (
+            select(func.count())
+            .select_from(BoardItemRow)
+            .where(BoardItemRow.board_id == BoardRow.id, _is_there(BoardItemRow.picture_id))
+            .scalar_subquery()
+        )
+        query = select(BoardRow, count).where(BoardRow.owner == user).order_by(func.lower(BoardRow.name), BoardRow.id)
+        with self._database.read() as session:
+            return [Board(row.id, row.name, total, row.created_at) for row, total in session.execute(query)]
+
+    def create_board(self, user: str, name: str, pictures: Iterable[str] = ()) -> Board:
+        """Raises `StudioError` 422 for a bad name, 409 for one that is taken, 404 for an unknown picture."""
+        ids = list(dict.fromkeys(pictures))
+        self._check_all_there(ids, user, "pictures")
+        row = BoardRow(id=secrets.token_hex(16), owner=user, name=_board_name(name), created_at=now())
+        with self._taken(name), self._database.write() as session:
+            session.add(row)
+            session.flush()
+            session.add_all(
+                BoardItemRow(board_id=row.id, picture_id=id, owner=user, position=position)
+                for position, id in enumerate(ids)
+            )
+        return Board(row.id, row.name, len(ids), row.created_at)
+
+    def board_pictures(self, id: str, *, user: str) -> tuple[str, ...]:
+        """In the order in which they were added, without deleted ones."""
+        items = select(BoardItemRow.picture_id).where(BoardItemRow.board_id == id, _is_there(BoardItemRow.picture_id))
+        with self._database.read() as session:
+            _board(session, id, user)
+            return tuple(session.scalars(items.order_by(BoardItemRow.position)))
+
+    def add_to_board(self, id: str, pictures: Iterable[str], *, user: str) -> int:
+        """Append pictures; those that are on it stay where they are. Returns how many are new."""
+        ids = list(dict.fromkeys(pictures))
+        self._check_all_there(ids, user, "pictures")
+        items = select(BoardItemRow.picture_id, BoardItemRow.position).where(BoardItemRow.board_id == id)
+        with self._database.write() as session:
+            _board(session, id, user, lock=True)
+            there = dict(session.execute(items).tuples().all())
+            new = [picture for picture in ids if picture not in there]
+            session.add_all(
+                BoardItemRow(board_id=id, picture_id=picture, owner=user, position=position)
+                for position, picture in enumerate(new, start=max(there.values(), default=-1) + 1)
+            )
+        return len(new)
+
+    def remove_from_board(self, id: str, pictures: Iterable[str], *, user: str) -> int:
+        """Returns how many were on it. The pictures themselves stay."""
+        ids, removed = list(dict.fromkeys(pictures)), 0
+        with self._database.write() as session:
+            _board(session, id, user, lock=True)
+            for some in _chunks(ids):
+                gone = delete(BoardItemRow).where(BoardItemRow.board_id == id, BoardItemRow.picture_id.in_(some))
+                removed += session.execute(gone).rowcount  # pyright: ignore[reportAttributeAccessIssue]
+        return removed
+
+    def rename_board(self, id: str, name: str, *, user: str) -> None:
+        with self._taken(name), self._database.write() as session:
+            _board(session, id, user, lock=True).name = _board_name(name)
+
+    def delete_board(self, id: str, *, user: str) -> None:
+        """The pictures on it stay."""
+        with self._database.write() as session:
+            session.delete(_board(session, id, user, lock=True))
+
+    # -- checklists ----------------------------------------------------------------------------------------------
+
+    def checklists(self, user: str) -> list[Checklist]:
+        """By name."""
+        mine = select(ChecklistRow).where(ChecklistRow.owner == user).order_by(ChecklistRow.name)
+        with self._database.read() as session:
+            return [Checklist(row.name, tuple(row.questions)) for row in session.scalars(mine)]
+
+    def save_checklist(self, user: str, name: str, questions: Iterable[str | Mapping[str, Any]]) -> Checklist:
+        """Create or replace. A question is text, or {"question", "want"} where ``want`` is True unless given."""
+        name = name.strip()
+        if not 0 < len(name) <= 80:
+            raise StudioError("A checklist needs a name of 1 to 80 characters.", field="name")
+        kept = [_question(each) for each in questions]
+        if not 0 < len(kept) <= MAX_QUESTIONS:
+            raise StudioError(f"A checklist needs 1 to {MAX_QUESTIONS} questions.", field="questions")
+        with self._database.write() as session:
+            session.merge(ChecklistRow(owner=user, name=name, questions=kept))
+        return Checklist(name, tuple(kept))
+
+    def delete_checklist(self, user: str, name: str) -> None:
+        with self._database.write() as session:
+            session.execute(delete(ChecklistRow).where(ChecklistRow.owner == user, ChecklistRow.name == name))
+
+    # -- embeddings ----------------------------------------------------------------------------------------------
+
+    def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]], *, user: str) -> None:
+        """Keep or replace where pictures lie: (picture id, seconds into a clip or 0) -> unit vector [d]."""
+        with self._database.write() as session:
+            for (picture, time), vector in vectors.items():
+                session.merge(
+                    EmbeddingRow(
+                        picture_id=picture,
+                        model=model,
+                        time=float(time),
+                        owner=user,
+                        vector=vector.astype("<f2").tobytes(),
+                        created_at=now(),
+                    )
+                )
+
+    # -- housekeeping --------------------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """At start, before any worker and after the gallery's: remove for good what was deleted 30 days ago, and what
+        only that gave a meaning; put away files that no row names, as an older backup of the database leaves them."""
+        with self._database.read() as session:
+            old = session.scalars(select(UploadRow).where(UploadRow.deleted_at < now() - KEEP_DELETED)).all()
+        for row in old:  # files first: after a crash in between the rows still say what is to be removed
+            self._path(row.id, row.format).unlink(missing_ok=True)
+            self._thumbnail(row.id).unlink(missing_ok=True)
+        with self._database.write() as session:
+            for some in _chunks([row.id for row in old]):
+                session.execute(delete(UploadRow).where(UploadRow.id.in_(some)))
+            for table in (BoardItemRow, EmbeddingRow):
+                known = exists().where(AssetRow.id == table.picture_id) | exists().where(
+                    UploadRow.id == table.picture_id
+                )
+                session.execute(delete(table).where(~known))
+            ids = set(session.scalars(select(UploadRow.id)))
+        for stray in self._folder.glob("*/*.tmp"):
+            stray.unlink(missing_ok=True)
+        unlisted = self._settings.data_dir / "unlisted"
+        for path in self._folder.glob("*/*"):
+            if path.stem not in ids:
+                unlisted.mkdir(parents=True, exist_ok=True)
+                os.replace(path, unlisted / path.name)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _path(self, id: str, format: str) -> Path:
+        return self._folder / id[:2] / f"{id}.{format}"
+
+    def _thumbnail(self, id: str) -> Path:
+        return self._thumbnails / id[:2] / f"{id}.webp"
+
+    def _row(self, id: str, user: str) -> UploadRow | None:
+        with self._database.read() as session:
+            row = session.get(UploadRow, id) if _ID.fullmatch(id) else None
+        return row if row and row.owner == user else None
+
+    def _bytes(self, data: bytes | Path) -> bytes:
+        most = self._settings.max_upload_mb * 1_000_000
+        try:
+            size = data.stat().st_size if isinstance(data, Path) else len(data)
+            if size > most:
+                raise StudioError(
+                    f"This file has {size / 1e6:.1f} MB; at most {most / 1e6:.0f} MB are taken: make it smaller, "
+                    "or raise STUDIO_MAX_UPLOAD_MB."
+                )
+            return data.read_bytes() if isinstance(data, Path) else data
+        except OSError as error:
+            raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
+
+    def _known(self, digest: str, user: str, data: bytes) -> Upload | None:
+        """The user's upload of this content, no longer deleted if it was, and with its file if that was lost."""
+        same = select(UploadRow).where(UploadRow.owner == user, UploadRow.sha256 == digest)
+        with self._database.write() as session:
+            row = session.scalars(same).first()
+            if row is None:
+                return None
+            row.deleted_at = None
+            if not self._path(row.id, row.format).is_file():
+                write_durably(self._path(row.id, row.format), data)
+        return _upload(row)
+
+    def _mark(self, ids: Sequence[str], user: str, state: Any, deleted_at: datetime | None) -> int:
+        changed = 0
+        with self._database.write() as session:
+            for some in _chunks(ids):
+                mine = update(UploadRow).where(UploadRow.id.in_(some), UploadRow.owner == user, state)
+                changed += session.execute(mine.values(deleted_at=deleted_at)).rowcount  # pyright: ignore[reportAttributeAccessIssue]
+        return changed
+
+    def _check_all_there(self, ids: Sequence[str], user: str, field: str) -> None:
+        found: set[str] = set()
+        with self._database.read() as session:
+            for some in _chunks(ids):
+                for table in (AssetRow, UploadRow):
+                    query: Select[str] = select(table.id).where(
+                        table.id.in_(some), table.owner == user, table.deleted_at.is_(None)
+                    )
+                    found.update(session.scalars(query))
+        if missing := [id for id in ids if id not in found]:
+            more = f" (nor {len(missing) - 1} more of these)" if len(missing) > 1 else ""
+            raise StudioError(
+                f"There is no picture {missing[0][:40]}{more}: it may have been deleted; choose others.",
+                field=field,
+                status=404,
+            )
+
+    @contextlib.contextmanager
+    def _taken(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise StudioError(
+                f"There is a board named '{name.strip()}' already: choose another name, or add to that one.",
+                field="name",
+                status=409,
+            ) from error
+
+
+def _most(request: PicturesRequest, field: str) -> int:
+    """How many pictures the request's own field takes."""
+    limits = [each.max_length for each in type(request).model_fields[field].metadata if hasattr(each, "max_length")]
+    return min(limits, default=5000)
+
+
+def _is_there(id: Any) -> ColumnElement[bool]:
+    """That a picture or upload has this id and is not deleted."""
+    return or_(
+        exists().where(AssetRow.id == id, AssetRow.deleted_at.is_(None)),
+        exists().where(UploadRow.id == id, UploadRow.deleted_at.is_(None)),
+    )
+
+
+def _board(session: Session, id: str, user: str, *, lock: bool = False) -> BoardRow:
+    query = select(BoardRow).where(BoardRow.id == id, BoardRow.owner == user)
+    row = session.scalars(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise StudioError("There is no such board: it may have been deleted.", field="board", status=404)
+    return row
+
+
+def _board_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 0 < len(name) <= 80:
+        raise StudioError("A board needs a name of 1 to 80 characters.", field="name")
+    return name
+
+
+def _question(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    text, want = (given, True) if isinstance(given, str) else (given.get("question"), given.get("want", True))
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= QUESTION_LENGTH or not isinstance(want, bool):
+        raise StudioError(
+            f"Each question of a checklist needs 1 to {QUESTION_LENGTH} characters, and true or false as 'want'.",
+            field="questions",
+        )
+    return {"question": text.strip(), "want": want}
+
+
+def _upload(row: UploadRow) -> Upload:
+    return Upload(**{name: getattr(row, name) for name in Upload.__dataclass_fields__})
+
+
+def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+
+
+def _plain_name(name: str) -> str:
+    """The last part of a path, of either system, without what does not print."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(each for each in last if each.isprintable()).strip()[:255]
+
+
+# -- what is in a file ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Content:
+    frame: Image.Image
+    """The picture, or the first frame of the clip."""
+    is_clip: bool
+    seconds: float
+
+
+def _format(data: bytes) -> str:
+    """A key of `MEDIA_TYPES`, told from the first bytes alone: FFmpeg must never guess, because it would take a text
+    file for a playlist and open what that names."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if data[4:8] == b"ftyp":
+        return "mov" if data[8:12] == b"qt  " else "mp4"
+    if data[4:8] in (b"moov", b"wide") or (data[4:8] == b"mdat" and b"moov" in data):
+        return "mov"
+    if data.startswith(b"\x1a\x45\xdf\xa3"):
+        return "webm"
+    raise StudioError(_UNREADABLE)
+
+
+def _inspect(path: Path, format: str) -> _Content:
+    """Decode a picture wholly, or the first frame of a clip. Raises `StudioError` 422."""
+    if MEDIA_TYPES[format].startswith("video/"):
+        return _read_video(path)
+    frame = open_image(path, formats=(*FORMATS, "GIF"))
+    frames, seconds = _animation(path) if format in ("gif", "webp") else (1, 0.0)
+    return _Content(frame, frames > 1, seconds)
+
+
+def _animation(path: Path) -> tuple[int, float]:
+    """Frames and seconds of a GIF or WebP; (1, 0) when it stands still."""
+    try:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=("GIF", "WEBP")) as image:
+            frames = int(getattr(image, "n_frames", 1))
+            if frames == 1:
+                return 1, 0.0
+            if frames > MAX_FRAMES:
+                raise StudioError(f"This animation has {frames:,} frames; cut it to at most {MAX_FRAMES:,}.")
+            milliseconds = 0.0
+            for index in range(frames):
+                image.seek(index)
+                if image.format == "WEBP":
+                    image.load()  # its frames tell their duration only then
+                milliseconds += float(image.info.get("duration") or 100)  # browsers' pace when the file names none
+            return frames, round(milliseconds / 1000, 3)
+    except StudioError:
+        raise
+    except Exception as error:  # decoders of hostile files raise anything
+        raise StudioError(_UNREADABLE) from error
+
+
+def _read_video(path: Path) -> _Content:
+    import cv2  # FFmpeg comes with it; too heavy to load before the first clip
+
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        width, height = (capture.get(each) for each in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            raise StudioError(
+                f"This clip has {width:.0f} x {height:.0f} pixels; scale it to at most "
+                f"{MAX_PIXELS / 1e6:.0f} megapixels."
+            )
+        readable, frame = capture.read()
+        if not readable:
+            raise StudioError(_UNREADABLE)
+        rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        seconds = count / rate if rate > 0 and count > 0 else 0.0
+        seconds = round(seconds, 3) if math.isfinite(seconds) else 0.0
+        return _Content(Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)), True, seconds)
+    except cv2.error as error:
+        raise StudioError(_UNREADABLE) from error
+    finally:
+        capture.release()
