@@ -42,7 +42,7 @@ class Family:
     licence: str
     commercial: bool
     native_size: int
-    """Side in pixels of the square picture the user gets by default."""
+    """Side in pixels of the square picture the user gets by default; of what an understanding family looks at."""
     steps: int
     guidance: float
     sampler: str
@@ -52,10 +52,12 @@ class Family:
     """Device memory for comfortable use."""
     download_gb: float
     pipeline: str
-    """Class name in diffusers, e.g. "StableDiffusionPipeline"."""
+    """Class name in diffusers, e.g. "StableDiffusionPipeline"; of understanding families in transformers."""
     features: frozenset[str] = field(default_factory=frozenset)
     """Of: text-to-image, image-to-image, inpaint, controlnet, lora, negative-prompt, guidance, samplers,
-    prompt-weights."""
+    prompt-weights; of understanding families: embed (vectors of pictures and texts), zero-shot, sigmoid (labels are
+    scored one by one), heat-map, aligned-patches (trained for it), vqa, chat (several turns and pictures), caption,
+    caption-styles (in other words and lengths), labels (a set of its own), video (reads frames in order)."""
     size_multiple: int = 8
     """Width and height must be multiples of this (in pixels of the finished picture)."""
     min_size: int = SMALLEST
@@ -71,6 +73,10 @@ class Family:
     """Name of the component that is called once per step: "unet" or "transformer"."""
     quality: int = 0
     """Order in which `Catalog.recommend` prefers what fits; 0 is never recommended."""
+    kind: str = "diffusion"
+    """"diffusion" (draws, through a diffusers pipeline) or "understanding" (reads, through a transformers model)."""
+    folder: str = ""
+    """Folder below ``settings.starter_dir`` of a family that comes with the studio."""
 
     def supports(self, feature: str) -> bool:
         return feature in self.features
@@ -107,13 +113,15 @@ _CLASSIC = frozenset(
     }
 )
 
+_STARTER_LICENCE = "Apache-2.0 (trained here on MIT, Apache-2.0 and CC BY 4.0 emoji art)"
+
 ROWS: tuple[Family, ...] = (
     Family(
         id="starter",
         name="Starter",
         repo="",
         revision="",
-        licence="Apache-2.0 (trained here on MIT, Apache-2.0 and CC BY 4.0 emoji art)",
+        licence=_STARTER_LICENCE,
         commercial=True,
         native_size=256,
         steps=16,
@@ -130,6 +138,7 @@ ROWS: tuple[Family, ...] = (
         max_size=512,
         pixel_scale=4,
         base="starter",
+        folder="painter",
         summary="Small, trained by this project, ready offline on any computer. Draws what its vocabulary lists.",
     ),
     Family(
@@ -279,9 +288,249 @@ ROWS: tuple[Family, ...] = (
         summary="Photographs and readable writing (English and Chinese) in nine steps.",
     ),
 )
+"""Families that draw."""
+
+
+def _reader(
+    id: str,
+    name: str,
+    repo: str,
+    revision: str,
+    licence: str,
+    pipeline: str,
+    features: str,
+    *,
+    size: int,
+    memory_gb: float,
+    download_gb: float,
+    summary: str,
+    dtype: str = "float16",
+    commercial: bool = True,
+    folder: str = "",
+) -> Family:
+    """A row of a family that reads pictures: it has no sampler, no steps and no guidance."""
+    return Family(
+        id=id,
+        name=name,
+        repo=repo,
+        revision=revision,
+        licence=licence,
+        commercial=commercial,
+        native_size=size,
+        steps=0,
+        guidance=0.0,
+        sampler="",
+        dtype=dtype,
+        memory_gb=memory_gb,
+        download_gb=download_gb,
+        pipeline=pipeline,
+        features=frozenset(features.split()),
+        denoiser="",
+        kind="understanding",
+        folder=folder,
+        summary=summary,
+    )
+
+
+UNDERSTANDING: tuple[Family, ...] = (
+    _reader(
+        "starter-clip",
+        "Starter CLIP",
+        "",
+        "",
+        _STARTER_LICENCE,
+        "CLIPModel",
+        "embed zero-shot heat-map aligned-patches",
+        size=64,
+        memory_gb=0.1,
+        download_gb=0,
+        folder="clip",
+        summary="Small, trained by this project: sorts and finds pictures of what its vocabulary lists.",
+    ),
+    _reader(
+        "starter-vqa",
+        "Starter questions",
+        "",
+        "",
+        _STARTER_LICENCE,
+        "BlipForQuestionAnswering",
+        "vqa",
+        size=64,
+        memory_gb=0.2,
+        download_gb=0,
+        folder="vqa",
+        summary="Small, trained by this project: answers in a word or two about what its vocabulary lists.",
+    ),
+    _reader(
+        "starter-caption",
+        "Starter captions",
+        "",
+        "",
+        _STARTER_LICENCE,
+        "BlipForConditionalGeneration",
+        "caption",
+        size=64,
+        memory_gb=0.2,
+        download_gb=0,
+        folder="caption",
+        summary="Small, trained by this project: describes pictures of what its vocabulary lists in one sentence.",
+    ),
+    _reader(
+        "clip-vit-l14",
+        "CLIP ViT-L/14",
+        "openai/clip-vit-large-patch14",
+        "32bd64288804d66eefd0ccbe215aa642df71cc41",
+        "MIT",
+        "CLIPModel",
+        "embed zero-shot heat-map",
+        size=224,
+        memory_gb=2,
+        download_gb=1.7,
+        summary="The usual judge of pictures and prompts: its scores can be compared with published ones.",
+    ),
+    _reader(
+        "siglip2",
+        "SigLIP 2 base",
+        "google/siglip2-base-patch16-224",
+        "75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2",
+        "Apache-2.0",
+        "SiglipModel",
+        "embed zero-shot sigmoid heat-map",
+        size=224,
+        memory_gb=2,
+        download_gb=1.5,
+        summary="Sorts and finds in many languages; scores every label by itself, so that none may fit.",
+    ),
+    _reader(
+        "blip-vqa",
+        "BLIP VQA base",
+        "Salesforce/blip-vqa-base",
+        "787b3d35d57e49572baabd22884b3d5a05acf072",
+        "BSD-3-Clause",
+        "BlipForQuestionAnswering",
+        "vqa",
+        size=384,
+        memory_gb=2,
+        download_gb=1.5,
+        summary="Answers questions about photographs in a word or two; quick enough for checklists.",
+    ),
+    _reader(
+        "blip-caption",
+        "BLIP captioning large",
+        "Salesforce/blip-image-captioning-large",
+        "353689b859fcf0523410b1806dace5fb46ecdf41",
+        "BSD-3-Clause",
+        "BlipForConditionalGeneration",
+        "caption",
+        size=384,
+        memory_gb=2,
+        download_gb=1.9,
+        summary="Describes photographs in one sentence.",
+    ),
+    _reader(
+        "florence-2",
+        "Florence-2 base",
+        "florence-community/Florence-2-base",
+        "00921df66db728a9ceb750f5eca43e5c203a2051",
+        "MIT",
+        "Florence2ForConditionalGeneration",
+        "caption caption-styles",
+        size=768,
+        memory_gb=1,
+        download_gb=0.5,
+        summary="Captions from one sentence to a paragraph, from a small model.",
+    ),
+    _reader(
+        "smolvlm2-500m",
+        "SmolVLM2 500M",
+        "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+        "7b375e1b73b11138ff12fe22c8f2822d8fe03467",
+        "Apache-2.0",
+        "SmolVLMForConditionalGeneration",
+        "vqa chat caption caption-styles video",
+        size=512,
+        memory_gb=2,
+        download_gb=2.0,
+        dtype="bfloat16",
+        summary="Talks about pictures and clips; the lightest of the chat models, usable without an accelerator.",
+    ),
+    _reader(
+        "smolvlm2-2b",
+        "SmolVLM2 2.2B",
+        "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        "482adb537c021c86670beed01cd58990d01e72e4",
+        "Apache-2.0",
+        "SmolVLMForConditionalGeneration",
+        "vqa chat caption caption-styles video",
+        size=384,
+        memory_gb=6,
+        download_gb=4.5,
+        dtype="bfloat16",
+        summary="Talks about pictures and clips in English.",
+    ),
+    _reader(
+        "qwen3-vl-2b",
+        "Qwen3-VL 2B",
+        "Qwen/Qwen3-VL-2B-Instruct",
+        "89644892e4d85e24eaac8bacfd4f463576704203",
+        "Apache-2.0",
+        "Qwen3VLForConditionalGeneration",
+        "vqa chat caption caption-styles video",
+        size=768,
+        memory_gb=6,
+        download_gb=4.3,
+        dtype="bfloat16",
+        summary="Talks about several pictures at once, reads writing, knows many languages.",
+    ),
+    _reader(
+        "qwen3-vl-4b",
+        "Qwen3-VL 4B",
+        "Qwen/Qwen3-VL-4B-Instruct",
+        "ebb281ec70b05090aa6165b016eac8ec08e71b17",
+        "Apache-2.0",
+        "Qwen3VLForConditionalGeneration",
+        "vqa chat caption caption-styles video",
+        size=768,
+        memory_gb=11,
+        download_gb=8.9,
+        dtype="bfloat16",
+        summary="The most careful answers of those offered here.",
+    ),
+    _reader(
+        "nsfw",
+        "Falconsai NSFW detector",
+        "Falconsai/nsfw_image_detection",
+        "04367978d3474804ab1a00a9bd6548b741764069",
+        "Apache-2.0",
+        "ViTForImageClassification",
+        "labels",
+        size=224,
+        memory_gb=0.5,
+        download_gb=0.3,
+        summary="Tells pictures for everybody from those that are not.",
+    ),
+    _reader(
+        "videomae",
+        "VideoMAE base (Kinetics-400)",
+        "MCG-NJU/videomae-base-finetuned-kinetics",
+        "488eb9a0565f257b32866000305c8178965eb9f6",
+        "CC BY-NC 4.0 (no commercial use)",
+        "VideoMAEForVideoClassification",
+        "labels video",
+        size=224,
+        memory_gb=0.5,
+        download_gb=0.3,
+        commercial=False,
+        summary="Names which of 400 actions a clip shows, from 16 of its frames. Not for commercial work.",
+    ),
+)
+"""Families that read pictures. Those that come with the studio stand first: `Catalog.default_for` takes them."""
 
 PIPELINES = frozenset(row.pipeline for row in ROWS)
-"""The only pipeline classes a folder from disk may name."""
+"""The only pipeline classes a diffusers folder from disk may name."""
+
+MODEL_CLASSES = frozenset(row.pipeline for row in UNDERSTANDING)
+"""The only transformers classes a model folder from disk may name."""
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".onnx"}
 _LIBRARIES = {"diffusers", "transformers"}
@@ -308,10 +557,11 @@ class Catalog:
         """Id of the family used when a request names none."""
         return self.settings.default_family
 
-    def all(self) -> list[Family]:
-        """Every known family, built-in rows first, available or not."""
+    def all(self, kind: str = "") -> list[Family]:
+        """Every known family (of ``kind`` "diffusion" or "understanding"), built-in rows first, available or not."""
         with self._lock:
-            return [self._starter_row(), *ROWS[1:], *self._locals()]
+            rows = [self._starter_row(), *ROWS[1:], *UNDERSTANDING, *self._locals()]
+        return [row for row in rows if kind in ("", row.kind)]
 
     def get(self, id: str) -> Family:
         """The family called ``id`` ("" is the default). Raises `StudioError` naming the known ones."""
@@ -329,7 +579,7 @@ class Catalog:
         if family.path:
             return Path(family.path)
         if not family.repo:
-            return self.settings.starter_dir / "painter"
+            return self.settings.starter_dir / family.folder
         return self.settings.models_dir / family.id
 
     def available(self, id: str) -> bool:
@@ -339,6 +589,8 @@ class Catalog:
             return (place / COMPLETE).is_file()
         if place.suffix == ".safetensors":
             return place.is_file()
+        if family.kind == "understanding":
+            return (place / "config.json").is_file() and any(place.glob("*.safetensors"))
         return (place / "model_index.json").is_file() and any((place / family.denoiser).glob("*.safetensors"))
 
     def require(self, id: str) -> Family:
@@ -353,6 +605,39 @@ class Catalog:
         else:
             fix = f"restore {self.location(family.id)} from the repository, or train it with `make starter`"
         raise StudioError(f"{family.name} is not on this computer yet: {fix}.", field="model", status=409)
+
+    def default_for(self, feature: str) -> Family:
+        """The family to use for ``feature`` when a request names none: ``settings.search_model`` where it has the
+        feature, else the first that is on this computer, those that come with the studio before all others.
+
+        Raises `StudioError` naming what to download when there is none.
+        """
+        able = [row for row in self.all("understanding") if row.supports(feature)]
+        chosen = [row for row in able if row.id == self.settings.search_model]
+        for row in (*chosen, *able):
+            if self.available(row.id):
+                return row
+        if not able:
+            raise StudioError(f"No model here can do {feature}.", field="model", status=409)
+        names = ", ".join(f"{row.name} ({row.download_gb:g} GB)" for row in able if row.repo)
+        raise StudioError(
+            f"No model for this is on this computer yet: download one of these in the Models tab: {names}.",
+            field="model",
+            status=409,
+        )
+
+    def able(self, id: str, feature: str) -> Family:
+        """The family called ``id``, on this computer and able to do ``feature``; "" is the default for it.
+
+        Raises `StudioError` naming those that can.
+        """
+        if not id and feature not in TASKS:
+            return self.default_for(feature)
+        family = self.get(id)
+        if not family.supports(feature):
+            names = ", ".join(row.id for row in self.all() if row.supports(feature))
+            raise StudioError(f"{family.name} cannot do {feature}; choose one of: {names}.", field="model")
+        return self.require(family.id)
 
     def recommend(self, hardware: Hardware) -> Family:
         """The best hub family, free for commercial use, that runs on this machine; the smallest if none fits well."""
@@ -463,7 +748,11 @@ def _read_rows(file: Path) -> Iterator[Family]:
     except (OSError, ValueError):
         raise StudioError(f"{file} is damaged; move it away to start with the built-in models.", status=500) from None
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and _ID.fullmatch(str(row.get("id", ""))) and row.get("pipeline") in PIPELINES:
+        if (
+            isinstance(row, dict)
+            and _ID.fullmatch(str(row.get("id", "")))
+            and row.get("pipeline") in PIPELINES | MODEL_CLASSES
+        ):
             known = {key: value for key, value in row.items() if key in names}
             yield Family(**{**known, "features": frozenset(row.get("features", ()))})
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 # Read by diffusers when it is first imported: code beside weights is never run.
 os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
@@ -34,6 +34,8 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+    from studio.understanding import Reader
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -41,6 +43,9 @@ Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and a sentence. May raise `studio.capability.Cancelled`."""
 
 GB = 1e9
+
+UNDERSTANDING = "understanding"
+"""The task of a `PipelineSpec` that asks for a `studio.understanding.Reader`."""
 
 RELIEFS = (
     "",
@@ -50,6 +55,13 @@ RELIEFS = (
 )
 """What each rung of the out-of-memory ladder does, as a note for the user."""
 
+READER_RELIEFS = (
+    *RELIEFS[:2],
+    "Memory is short, so pictures were read one at a time.",
+    "Memory is short, so the pictures were read on the processor; this is slower.",
+)
+"""The same for models that read pictures."""
+
 
 @dataclass(frozen=True)
 class PipelineSpec:
@@ -57,6 +69,7 @@ class PipelineSpec:
 
     family: str
     task: str = "text-to-image"
+    """One of `studio.families.TASKS`, or "understanding" for the reader of a family that understands pictures."""
     sampler: str = ""
     """Sampler id; empty is the family's own."""
 
@@ -80,7 +93,7 @@ class OutOfMemory(StudioError):
 @dataclass
 class _Loaded:
     family: Family
-    pipe: DiffusionPipeline
+    pipe: DiffusionPipeline | Reader
     """Holds the components; never handed out, so nothing a job does to its pipeline object can stay."""
     bytes: int
     device: str
@@ -132,10 +145,12 @@ class ModelManager:
     def note(self, id: str) -> str:
         """What had to be done so that family ``id`` fits into memory; empty when nothing was."""
         row = self._loaded.get(id)
-        return RELIEFS[row.relief] if row else ""
+        if row is None:
+            return ""
+        return (READER_RELIEFS if row.family.kind == UNDERSTANDING else RELIEFS)[row.relief]
 
     def weights_hash(self, id: str) -> str:
-        """SHA-256 of the denoiser's weights (all parts in order), remembered by path, size and time."""
+        """SHA-256 of the weights that decide (of a painter its denoiser's), remembered by path, size and time."""
         place = self._catalog.location(id)
         files = [place] if place.is_file() else sorted((place / self._catalog.get(id).denoiser).glob("*.safetensors"))
         stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -162,7 +177,8 @@ class ModelManager:
 
     @contextmanager
     def use(self, spec: PipelineSpec, progress: Progress | None = None, *, relief: int = 0) -> Iterator[Any]:
-        """The pipeline for ``spec``, on its device, with a scheduler of its own.
+        """The pipeline for ``spec``, on its device, with a scheduler of its own; or the reader of an understanding
+        family.
 
         Whatever the body does to the pipeline and its components (hooks, adapters, attention processors, tiling, half
         a run that was cancelled) is undone on exit. A component whose weights were changed in place cannot be undone;
@@ -170,16 +186,19 @@ class ModelManager:
         """
         with self._lock:
             row = self._ready(spec.family, progress, relief)
-            if spec.task not in TASKS or not row.family.supports(spec.task):
+            known = spec.task == row.family.kind == UNDERSTANDING
+            if not known and (spec.task not in TASKS or not row.family.supports(spec.task)):
                 raise StudioError(f"{row.family.name} cannot do {spec.task}; choose another model.", field="model")
             view = _view(row, spec)
             before = _Snapshot(row.pipe)
             row.tasks.add(spec.task)
             try:
-                if relief >= 2:
+                if row.family.kind == UNDERSTANDING:
+                    view.batch = 1 if relief >= 2 else view.batch
+                elif relief >= 2:
                     view.vae.enable_tiling()
                     view.vae.enable_slicing()
-                if relief >= 3:
+                if relief >= 3 and row.family.kind != UNDERSTANDING:
                     view.enable_model_cpu_offload(device=self.device)
                 yield view
             finally:
@@ -194,12 +213,14 @@ class ModelManager:
     def run(self, spec: PipelineSpec, work: Callable[[Any], T], progress: Progress | None = None) -> T:
         """``work(pipe)`` inside `use`, again with less memory each time it runs out of it.
 
-        Rungs: as it is; the other models put away; the VAE tiled and sliced; components moved in only when needed
-        (accelerators). ``work`` must be repeatable: make generators inside it. Raises `OutOfMemory` at the last rung.
+        Rungs: as it is; the other models put away; the VAE tiled and sliced (a reader: one picture at a time);
+        components moved in only when needed (accelerators; a reader: on the processor). ``work`` must be repeatable:
+        make generators inside it. Raises `OutOfMemory` at the last rung.
         """
         with self._lock:
             row = self._loaded.get(spec.family)
             last = 3 if self._accelerated else 2
+            reads = spec.task == UNDERSTANDING
             for relief in range(row.relief if row else 0, last + 1):
                 try:
                     with self.use(spec, progress, relief=relief) as pipe:
@@ -210,8 +231,9 @@ class ModelManager:
                 # Only here, after the handler, has the traceback let go of the failed step's tensors.
                 self._relieve(spec.family, min(relief + 1, last))
         raise OutOfMemory(
-            "This computer has too little memory for this request; make the picture smaller or choose a smaller model.",
-            field="width",
+            "This computer has too little memory for this request; "
+            + ("choose a smaller model." if reads else "make the picture smaller or choose a smaller model."),
+            field="model" if reads else "width",
             status=507,
         )
 
@@ -274,12 +296,13 @@ class ModelManager:
         started = time.perf_counter()
         _quiet()
         try:
-            pipe = (
-                _from_folder(family, place, dtype, progress)
-                if place.is_dir()
-                else _from_file(family, place, dtype, self._catalog, progress)
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
+            if family.kind == UNDERSTANDING:
+                pipe = _read_from(family, place, dtype, progress)
+            elif place.is_dir():
+                pipe = _from_folder(family, place, dtype, progress)
+            else:
+                pipe = _from_file(family, place, dtype, self._catalog, progress)
+        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, ImportError) as error:
             if _out_of_memory(error):
                 raise
             log.warning("loading %s failed", family.id, exc_info=True)
@@ -365,6 +388,8 @@ class ModelManager:
 
 def _view(row: _Loaded, spec: PipelineSpec) -> Any:
     """A pipeline object of its own over the shared components."""
+    if row.family.kind == UNDERSTANDING:
+        return cast("Reader", row.pipe).view()
     import diffusers
 
     view = getattr(diffusers, TASKS[spec.task]).from_pipe(row.pipe)
@@ -489,6 +514,8 @@ def _weight_files(place: Path) -> list[Path]:
     """The safetensors files that loading ``place`` will read."""
     if place.is_file():
         return [place]
+    if not (place / "model_index.json").is_file():
+        return sorted(place.glob("*.safetensors"))
     index = json.loads((place / "model_index.json").read_text("utf-8"))
     return [file for name in _components(place, index) for file in sorted((place / name).glob("*.safetensors"))]
 
@@ -544,6 +571,18 @@ def _from_folder(family: Family, place: Path, dtype: torch.dtype, progress: Prog
     )
 
 
+def _read_from(family: Family, place: Path, dtype: torch.dtype, progress: Progress | None) -> Reader:
+    from studio.understanding import load
+
+    total = sum(file.stat().st_size for file in _weight_files(place))
+    if progress:
+        progress(0, total, f"Loading {family.name}")
+    reader = load(family, place, dtype)
+    if progress:
+        progress(total, total, f"Loading {family.name}")
+    return reader
+
+
 def _from_file(
     family: Family, file: Path, dtype: torch.dtype, catalog: Catalog, progress: Progress | None
 ) -> DiffusionPipeline:
@@ -577,7 +616,7 @@ def _without_checker(pipeline: type) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name in names}
 
 
-def _check_finite(family: Family, pipe: DiffusionPipeline) -> None:
+def _check_finite(family: Family, pipe: DiffusionPipeline | Reader) -> None:
     for module in _modules(pipe):
         for name, tensor in module.named_parameters():
             if not torch.isfinite(tensor).all():

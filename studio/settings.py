@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     starter_dir: Path = Field(default=ROOT / "assets" / "starter", description="The starter models.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in data_dir.")
     default_family: str = Field(default="starter", description="The model used when a request names none.")
+    search_model: str = Field(
+        default="starter-clip", description="The model that finds and sorts pictures when a request names none."
+    )
     device: Literal["auto", "cuda", "mps", "xpu", "cpu"] = Field(
         default="auto", description="Accelerator of the worker."
     )
