@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from studio.gallery import Gallery
     from studio.hub import Downloads
     from studio.jobs import Jobs
+    from studio.library import Library
     from studio.settings import Settings
     from studio.worker import Executor
 
@@ -35,6 +36,7 @@ class Studio:
         from studio.families import Catalog
         from studio.gallery import Gallery
         from studio.jobs import Jobs
+        from studio.library import Library
         from studio.settings import Settings
         from studio.worker import InProcessExecutor, Supervisor, find_capabilities
 
@@ -43,7 +45,10 @@ class Studio:
         self.database: Database = Database(self.settings)
         self.catalog: Catalog = Catalog(self.settings)
         self.gallery: Gallery = Gallery(self.settings, self.database)
-        self.jobs: Jobs = Jobs(self.settings, self.database, self.gallery, self.catalog, self.capabilities.values())
+        self.library: Library = Library(self.settings, self.database, self.gallery)
+        self.jobs: Jobs = Jobs(
+            self.settings, self.database, self.gallery, self.library, self.catalog, self.capabilities.values()
+        )
         build = Supervisor if self.settings.executor == "process" else InProcessExecutor
         self.executor: Executor = build(self.settings, self.jobs, capabilities=capabilities, preload=preload)
         self.jobs.attach(self.executor)
@@ -59,6 +64,7 @@ class Studio:
         self.database.open()
         try:
             self.gallery.tidy()
+            self.library.tidy()
             self.jobs.recover()
             self.executor.start()
         except BaseException:

@@ -1,6 +1,7 @@
 """The durable queue: submit, lease, progress, cancel, retry. The database is the truth; no browser tab owns a job.
 
-Surfaces use `Jobs.submit`, `get`, `list`, `cancel`, `events` and `aevents`; an executor uses the rest. No torch here.
+Surfaces use `Jobs.submit`, `get`, `list`, `results`, `cancel`, `wait`, `events` and `aevents`; an executor uses the
+rest. No torch here.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import secrets
 import shutil
 import statistics
@@ -21,18 +23,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from studio.capability import Capability, Request, StudioError, refusal
-from studio.database import AssetRow, Database, JobRow, now
+from studio.capability import Capability, PicturesRequest, Request, StudioError, refusal
+from studio.database import AssetRow, Database, JobRow, ResultRow, now
 
 if TYPE_CHECKING:
     from studio.families import Catalog
     from studio.gallery import Gallery
+    from studio.library import Library
     from studio.settings import Settings
     from studio.worker import Executor
+
+log = logging.getLogger(__name__)
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
@@ -69,6 +74,8 @@ class Job:
     """Wall time of the attempt that finished."""
     notes: tuple[str, ...]
     asset_ids: tuple[str, ...]
+    results: int
+    """How many records it has given so far; `Jobs.results` has them."""
     position: int | None
     """1-based place in line while queued."""
     eta_seconds: float | None
@@ -95,24 +102,32 @@ class Jobs:
         settings: Settings,
         database: Database,
         gallery: Gallery,
+        library: Library,
         catalog: Catalog,
         capabilities: Iterable[Capability],
     ) -> None:
         self._settings = settings
         self._database = database
         self._gallery = gallery
+        self._library = library
         self._catalog = catalog
         self._capabilities = {capability.name: capability for capability in capabilities}
+        self._hidden = [each.name for each in self._capabilities.values() if each.hidden]
         self._executor: Executor | None = None
         self._lock = threading.RLock()  # held only for memory and for reads, which WAL never blocks
         self._live: dict[str, _Live] = {}
         self._subscribers: dict[str, set[_Subscription]] = {}
         self._rates: dict[tuple[str, str], tuple[float | None, float]] = {}
+        self._on_finish: list[Callable[[Job], None]] = []
         self._closed = False
 
     def attach(self, executor: Executor) -> None:
         """Name the executor that `submit` and `cancel` wake."""
         self._executor = executor
+
+    def on_finish(self, callback: Callable[[Job], None]) -> None:
+        """Have every job told that is over, whatever its end; the executor waits meanwhile, so be brief."""
+        self._on_finish.append(callback)
 
     # -- for the surfaces ----------------------------------------------------------------------------------------
 
@@ -128,7 +143,8 @@ class Jobs:
         """Check, fill in and queue a request; never waits for the model.
 
         The same ``idempotency_key`` with the same request returns the job that it made the first time. Raises
-        `StudioError`: 404 unknown capability, 422 bad request, 409 key reused, 429 queue full, 507 disk full.
+        `StudioError`: 404 unknown capability, picture or board, 422 bad request, 409 key reused, 429 queue full,
+        507 disk full.
         """
         known = self._capabilities.get(capability)
         if known is None:
@@ -142,6 +158,8 @@ class Jobs:
             except ValidationError as error:
                 raise refusal(error.errors()) from error
         asked = json.dumps([capability, request.model_dump(mode="json")], sort_keys=True)
+        if isinstance(request, PicturesRequest):
+            request = self._library.resolve(request, user)
         prepared = known.prepare(request, self._catalog)
         row = JobRow(
             id=secrets.token_hex(16),
@@ -152,6 +170,7 @@ class Jobs:
             source=source,
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
+            priority=known.priority,
             work=known.work(prepared),
         )
         try:
@@ -159,8 +178,9 @@ class Jobs:
                 return earlier
             self._check_disk()
             with self._database.write() as session:
-                waiting = session.scalar(select(func.count()).where(JobRow.status == "queued")) or 0
-                if waiting >= self._settings.max_queued_jobs:
+                others = select(func.count()).where(JobRow.status == "queued", JobRow.capability.not_in(self._hidden))
+                waiting = session.scalar(others) or 0
+                if waiting >= self._settings.max_queued_jobs and not known.hidden:
                     raise StudioError(
                         f"The queue is full ({waiting} jobs wait): try again when some are done.", status=429
                     )
@@ -181,13 +201,38 @@ class Jobs:
         with self._database.read() as session:
             return self._snapshots(session, [_owned(session, id, user)])[0]
 
-    def list(self, *, user: str, active: bool = False, limit: int = 50) -> list[Job]:
-        """Newest first; ``active`` leaves out what is over."""
+    def results(self, id: str, *, user: str, after: int = -1, limit: int = 5000) -> Sequence[dict[str, Any]]:
+        """The records of a job so far, by index: {"index": ..., and what the capability says}. ``after`` is the last
+        index that is known already."""
+        query = select(ResultRow.index, ResultRow.data).where(ResultRow.job_id == id, ResultRow.index > after)
+        with self._database.read() as session:
+            _owned(session, id, user)
+            rows = session.execute(query.order_by(ResultRow.index).limit(max(1, min(limit, 5000)))).all()
+        return [{"index": index, **data} for index, data in rows]
+
+    def list(self, *, user: str, active: bool = False, limit: int = 50, hidden: bool = False) -> list[Job]:
+        """Newest first; ``active`` leaves out what is over, ``hidden`` adds the studio's own work."""
         query = select(JobRow).where(JobRow.owner == user).order_by(JobRow.number.desc()).limit(max(1, min(limit, 500)))
         if active:
             query = query.where(JobRow.status.in_(ACTIVE))
+        if not hidden:
+            query = query.where(JobRow.capability.not_in(self._hidden))
         with self._database.read() as session:
             return self._snapshots(session, session.scalars(query).all())
+
+    def wait(self, id: str, *, user: str, timeout: float) -> Job:
+        """The job once it is over, or as it is after ``timeout`` seconds. Blocks its thread."""
+        wake = threading.Event()
+        subscription, snapshot = self._subscribe(id, user, wake.set)
+        job, end = snapshot.job, time.monotonic() + timeout
+        try:
+            while not job.terminal and not subscription.closed and wake.wait(max(end - time.monotonic(), 0)):
+                wake.clear()
+                for event in subscription.take():
+                    job = event.job
+            return job
+        finally:
+            self._unsubscribe(id, subscription)
 
     def cancel(self, id: str, *, user: str) -> Job:
         """Stop a running job within one step, a queued one at once; nothing of it is kept. Leaves a finished one."""
@@ -244,13 +289,8 @@ class Jobs:
     # -- for the executor ----------------------------------------------------------------------------------------
 
     def lease(self) -> Job | None:
-        """Hand the next job to the worker that asks. The one place that decides who is next: first in, first out."""
-        line = (
-            select(JobRow)
-            .where(JobRow.status == "queued", JobRow.cancel_requested.is_(False))
-            .order_by(JobRow.number)
-            .limit(1)
-        )
+        """Hand the next job to the worker that asks. The one place that decides who is next: see `_in_line`."""
+        line = _in_line().where(JobRow.cancel_requested.is_(False)).limit(1)
         with self._database.read() as session:
             if session.scalars(line).first() is None:
                 return None
@@ -291,7 +331,7 @@ class Jobs:
                 )
 
     def output(self, id: str) -> None:
-        """The worker has added a picture of this job to the gallery."""
+        """The worker has kept a picture or a record of this job."""
         self._publish_state(id, "output")
 
     def step_seconds(self, id: str) -> float | None:
@@ -335,6 +375,7 @@ class Jobs:
             rows = session.scalars(unfinished.order_by(JobRow.number)).all()
         for row in rows:
             self.lost(row.id, "The studio stopped")
+        self._forget_hidden()
 
     def close(self) -> None:
         """End all event streams."""
@@ -358,6 +399,13 @@ class Jobs:
                     status=409,
                 )
             return self._snapshots(session, [earlier])[0]
+
+    def _forget_hidden(self) -> None:
+        """The studio's own jobs have left what they were for elsewhere; nobody asks for their history."""
+        over = JobRow.capability.in_(self._hidden), JobRow.status.not_in(ACTIVE)
+        with self._database.write() as session:
+            session.execute(delete(ResultRow).where(ResultRow.job_id.in_(select(JobRow.id).where(*over))))
+            session.execute(delete(JobRow).where(*over))
 
     def _check_disk(self) -> None:
         if shutil.disk_usage(self._settings.data_dir).free < self._settings.min_free_disk_mb * 1_000_000:
@@ -390,6 +438,14 @@ class Jobs:
             self._rates.pop((row.capability, row.family), None)
             self._publish_state(id)
             self._publish_line()
+        if self._on_finish:
+            with self._database.read() as session:
+                job = self._snapshots(session, [row])[0]
+            for callback in self._on_finish:
+                try:
+                    callback(job)
+                except Exception:  # who listens must not stop the queue
+                    log.exception("after job %s", id)
 
     def _requeue(self, id: str, message: str, *, uncount: bool = False) -> bool:
         """Returns whether the job waits again; not when its owner has cancelled it meanwhile."""
@@ -411,6 +467,8 @@ class Jobs:
         )
         for job_id, asset_id in session.execute(made.order_by(AssetRow.index)):
             assets.setdefault(job_id, []).append(asset_id)
+        counted = select(ResultRow.job_id, func.count()).where(ResultRow.job_id.in_([row.id for row in rows]))
+        results = dict(session.execute(counted.group_by(ResultRow.job_id)).tuples().all())
         line = self._line(session) if any(row.status == "queued" for row in rows) else {}
         jobs = []
         for row in rows:
@@ -435,6 +493,7 @@ class Jobs:
                 seconds=row.seconds,
                 notes=tuple(row.notes),
                 asset_ids=tuple(assets.get(row.id, ())),
+                results=results.get(row.id, 0),
                 position=position,
                 eta_seconds=eta,
             )
@@ -457,9 +516,8 @@ class Jobs:
             for live in self._live.values():
                 left = live.seconds_left()
                 ahead = None if ahead is None or left is None else ahead + left
-        waiting = select(JobRow).where(JobRow.status == "queued").order_by(JobRow.number)
         line = {}
-        for position, row in enumerate(session.scalars(waiting), start=1):
+        for position, row in enumerate(session.scalars(_in_line()), start=1):
             own = self._estimate(session, row, bool(row.family) and row.family not in resident)
             ahead = None if ahead is None or own is None else ahead + own
             resident.add(row.family)
@@ -606,6 +664,11 @@ class _Subscription:
     def close(self) -> None:
         self.closed = True
         self._wake()
+
+
+def _in_line() -> Select[JobRow]:
+    """Who waits, next first: by priority, and first in, first out among equals."""
+    return select(JobRow).where(JobRow.status == "queued").order_by(JobRow.priority.desc(), JobRow.number)
 
 
 def _active() -> Any:

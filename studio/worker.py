@@ -20,22 +20,26 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from io import BytesIO
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from studio.capability import Cancelled, Capability, Context, StudioError
-from studio.database import Database, JobRow
+from studio.capability import Cancelled, Capability, Context, Output, Record, Source, StudioError
+from studio.database import Database, JobRow, ResultRow, now
 from studio.families import Catalog, Hardware
 from studio.gallery import Gallery
+from studio.library import Library
 from studio.settings import ROOT, Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from studio.jobs import Jobs
@@ -116,6 +120,7 @@ class Runner:
         self.settings = settings
         self.database = Database(settings)
         self.gallery = Gallery(settings, self.database)
+        self.library = Library(settings, self.database, self.gallery)
         self.catalog = Catalog(settings)
         self._capabilities = {each.name: each for each in find_capabilities(capabilities)}
         self._trust: Trust | None = None
@@ -185,43 +190,72 @@ class Runner:
             return bool(session.scalar(select(JobRow.cancel_requested).where(JobRow.id == job_id)))
 
     def _draw(self, job_id: str, send: Send, cancelled: Callable[[], bool]) -> list[str]:
+        with self.database.read() as session:
+            job = session.scalars(select(JobRow).where(JobRow.id == job_id)).one()
+            answered = select(ResultRow.index, ResultRow.notes).where(ResultRow.job_id == job_id)
+            answers = dict(session.execute(answered.order_by(ResultRow.index)).tuples().all())
+        capability = self._capabilities[job.capability]
+        context = _JobContext(self, job, send, cancelled, frozenset(answers))
+        kept = self.gallery.of_job(job_id)  # by an attempt whose worker died
+        notes = [note for those in answers.values() for note in those]
+        request = capability.request.model_validate(job.request)
+        pictures = 0
+        with contextlib.closing(_as_generator(capability.run(request, cast(Context, context)))) as outputs:
+            for output in outputs:
+                context.check()
+                notes += output.notes
+                if isinstance(output, Record):
+                    if output.index in answers:
+                        continue
+                    self._keep_record(output, job)
+                    answers[output.index] = list(output.notes)
+                else:
+                    index, pictures = pictures, pictures + 1
+                    if index in kept:
+                        continue
+                    self._keep_picture(output, index, job)
+                send({"type": "output", "id": job_id}, b"")
+        return notes
+
+    def _keep_record(self, record: Record, job: JobRow) -> None:
+        json.dumps(record.data, allow_nan=False)  # a value that no JSON reader takes must not reach the database
+        with self.database.write() as session:
+            session.add(
+                ResultRow(
+                    job_id=job.id,
+                    index=record.index,
+                    owner=job.owner,
+                    data=record.data,
+                    notes=list(record.notes),
+                    created_at=now(),
+                )
+            )
+
+    def _keep_picture(self, output: Output, index: int, job: JobRow) -> None:
         from studio.trust import Trust
 
         self._trust = self._trust or Trust(self.settings)
-        with self.database.read() as session:
-            job = session.scalars(select(JobRow).where(JobRow.id == job_id)).one()
-        capability = self._capabilities[job.capability]
-        context = _JobContext(self, job, send, cancelled)
-        kept = self.gallery.of_job(job_id)  # by an attempt whose worker died
-        notes: list[str] = []
-        request = capability.request.model_validate(job.request)
-        with contextlib.closing(_as_generator(capability.run(request, cast(Context, context)))) as outputs:
-            for index, output in enumerate(outputs):
-                context.check()
-                notes += output.notes
-                if index in kept:
-                    continue
-                released = self._trust.release(output.image, parameters=output.parameters)
-                self.gallery.add(
-                    released,
-                    owner=job.owner,
-                    job_id=job_id,
-                    index=index,
-                    capability=job.capability,
-                    family=job.family,
-                    seed=output.seed,
-                    parameters=released.parameters,
-                    parents=output.parents,
-                    notes=output.notes,
-                )
-                send({"type": "output", "id": job_id}, b"")
-        return notes
+        released = self._trust.release(output.image, parameters=output.parameters)
+        self.gallery.add(
+            released,
+            owner=job.owner,
+            job_id=job.id,
+            index=index,
+            capability=job.capability,
+            family=job.family,
+            seed=output.seed,
+            parameters=released.parameters,
+            parents=output.parents,
+            notes=output.notes,
+        )
 
 
 class _JobContext:
     """The `Context` of one job; ``models`` is a property, so that torch is imported at its first use."""
 
-    def __init__(self, runner: Runner, job: JobRow, send: Send, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, runner: Runner, job: JobRow, send: Send, cancelled: Callable[[], bool], kept: frozenset[int]
+    ) -> None:
         self._runner = runner
         self._job = job
         self._send = send
@@ -229,10 +263,23 @@ class _JobContext:
         self._previewed = 0.0
         self.settings = runner.settings
         self.catalog = runner.catalog
+        self.kept = kept
 
     @property
     def models(self) -> ModelManager:
         return self._runner.models
+
+    def source(self, id: str) -> Source:
+        return self._runner.library.source(id, user=self._job.owner)
+
+    def picture(self, id: str) -> Image:
+        return self._runner.library.picture(id, user=self._job.owner)
+
+    def file(self, id: str) -> Path:
+        return self._runner.library.file(id, user=self._job.owner)
+
+    def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]]) -> None:
+        self._runner.library.keep_vectors(model, vectors, user=self._job.owner)
 
     def check(self) -> None:
         if self._cancelled():

@@ -18,6 +18,7 @@ from studio.database import Database, JobRow, now
 from studio.families import Catalog
 from studio.gallery import Gallery
 from studio.jobs import MAX_ATTEMPTS, Job, JobEvent, Jobs
+from studio.library import Library
 from studio.settings import Settings
 from studio.trust import Trust
 from studio.worker import ResidentModel, WorkerState
@@ -36,7 +37,9 @@ def database(settings: Settings) -> Iterator[Database]:
 def build(settings: Settings, database: Database) -> Callable[..., Jobs]:
     def make(**changes: Any) -> Jobs:
         changed = settings.model_copy(update=changes)
-        return Jobs(changed, database, Gallery(changed, database), Catalog(changed), [Gradient()])
+        gallery = Gallery(changed, database)
+        library = Library(changed, database, gallery)
+        return Jobs(changed, database, gallery, library, Catalog(changed), [Gradient()])
 
     return make
 
@@ -181,6 +184,7 @@ def test_the_server_side_imports_no_torch() -> None:
 import sys, tempfile
 from studio import Studio
 assert not {"pydantic", "sqlalchemy", "PIL"} & set(sys.modules), "import studio is not cheap"
+from studio.library import Library
 from studio.settings import Settings
 with tempfile.TemporaryDirectory() as folder:
     studio = Studio(Settings(data_dir=folder, min_free_disk_mb=0), capabilities="tests.probe:ALL", preload=False)
