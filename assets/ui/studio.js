@@ -178,122 +178,6 @@
     if (shelf.length > 1) show(shelf[(at + step + shelf.length) % shelf.length]);
   }
 
-  /* -- gallery tab ------------------------------------------------------------------------------------------- */
-
-  class Gallery {
-    constructor(root) {
-      this.root = root;
-      this.form = $(".filters", root);
-      this.grid = $(".grid", root);
-      this.side = $(".gallery-side", root);
-      this.empty = $(".empty", root);
-      this.next = null;
-      this.turn = 0;
-      this.busy = false;
-      this.stale = true;
-      let timer = 0;
-      this.form.addEventListener("submit", (event) => event.preventDefault());
-      this.form.addEventListener("input", () => {
-        clearTimeout(timer);
-        timer = setTimeout(() => this.reload(), 180);
-      });
-      new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.more(), {
-        rootMargin: "600px",
-      }).observe($(".grid-end", root));
-      // Coming back to the tab shows what was drawn meanwhile.
-      new IntersectionObserver((seen) => {
-        const here = seen.some((entry) => entry.isIntersecting);
-        if (here && this.stale) this.reload();
-        this.stale = !here;
-      }).observe(this.form);
-      this.unselect();
-    }
-
-    filters() {
-      const data = Object.fromEntries(new FormData(this.form));
-      return { ...data, starred: "starred" in data, deleted: "deleted" in data };
-    }
-
-    async reload() {
-      const turn = ++this.turn;
-      const answer = await act("page", this.filters());
-      if (!answer || turn !== this.turn) return;
-      this.grid.innerHTML = answer.html;
-      this.settle(answer);
-      if (!$(`.thumb[data-id="${this.selected}"]`, this.grid)) this.unselect();
-      else this.mark();
-    }
-
-    async more() {
-      if (!this.next || this.busy) return;
-      this.busy = true;
-      const turn = this.turn;
-      const answer = await act("page", { ...this.filters(), before: this.next });
-      this.busy = false;
-      if (!answer || turn !== this.turn) return;
-      this.grid.insertAdjacentHTML("beforeend", answer.html);
-      this.settle(answer);
-    }
-
-    settle(answer) {
-      this.next = answer.next;
-      this.total = answer.total;
-      this.count();
-      $(".grid-end", this.root).hidden = !answer.next;
-    }
-
-    count() {
-      const words = this.total === 1 ? "1 picture" : `${this.total.toLocaleString("en")} pictures`;
-      $(".total", this.root).textContent = words;
-      const filters = this.filters();
-      const narrowed = filters.text || filters.family || filters.capability || filters.starred || filters.period !== "Any time";
-      this.empty.hidden = this.total > 0;
-      this.root.firstElementChild.classList.toggle("is-empty", this.total === 0);
-      const [title, text] = filters.deleted
-        ? ["Nothing deleted", "Deleted pictures wait here for 30 days."]
-        : narrowed
-          ? ["Nothing matches", "Loosen the filters to see more."]
-          : ["No pictures yet", "Everything you make on the Create tab is kept here."];
-      $("h2", this.empty).textContent = title;
-      $("p", this.empty).textContent = text;
-    }
-
-    forget(id) {
-      const cell = $(`.thumb[data-id="${id}"]`, this.grid);
-      if (!cell) return;
-      const near = cell.nextElementSibling || cell.previousElementSibling;
-      cell.remove();
-      this.total -= 1;
-      this.count();
-      if (this.selected === id) near ? this.select(near.dataset.id) : this.unselect();
-    }
-
-    mark() {
-      for (const cell of $$(".thumb", this.grid)) {
-        if (cell.dataset.id === this.selected) cell.setAttribute("aria-current", "true");
-        else cell.removeAttribute("aria-current");
-      }
-    }
-
-    unselect() {
-      this.selected = "";
-      this.side.innerHTML =
-        '<p class="side-hint">Select a picture to see how it was made.<br>Double-click opens it large.</p>';
-    }
-
-    async select(id) {
-      this.selected = id;
-      this.mark();
-      const answer = await act("look", { id });
-      if (!answer || this.selected !== id) return;
-      this.side.innerHTML =
-        `<button type="button" class="pic-open" data-act="open" data-id="${id}" aria-label="Open large">` +
-        `<img src="/api/v1/assets/${id}" alt=""><span class="pic-gone">The file is missing</span></button>${answer.html}`;
-      $("img", this.side).alt = answer.label;
-      if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "nearest" });
-    }
-  }
-
   /* -- models tab -------------------------------------------------------------------------------------------- */
 
   function startModels(root) {
@@ -414,7 +298,6 @@
     more: () => gallery?.more(),
     select: (node) => {
       const place = node.closest(".grid, .strip, .lineage");
-      if (place?.classList.contains("grid")) return gallery.select(node.dataset.id);
       openLarge(node.dataset.id, place ? $$(".thumb:not(.gone)", place).map((cell) => cell.dataset.id) : []);
     },
     open: (node) => {
@@ -422,7 +305,7 @@
       const ids = pictures
         ? $$(".pic[data-id]:not(.gone)", pictures).map((cell) => cell.dataset.id)
         : gallery && node.closest(".gallery")
-          ? $$(".thumb", gallery.grid).map((cell) => cell.dataset.id)
+          ? gallery.ids()
           : [];
       openLarge(node.dataset.id, ids);
     },
@@ -430,15 +313,10 @@
 
   document.addEventListener("click", (event) => {
     const node = event.target.closest?.("[data-act]");
-    if (node && !node.disabled) handlers[node.dataset.act]?.(node);
+    if (node && !node.disabled) handlers[node.dataset.act]?.(node, event);
     if (event.target.closest?.("#generate") && matchMedia("(max-width: 900px)").matches) {
       $("#results")?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     }
-  });
-
-  document.addEventListener("dblclick", (event) => {
-    const cell = event.target.closest?.(".grid .thumb");
-    if (cell) openLarge(cell.dataset.id, $$(".thumb", gallery.grid).map((each) => each.dataset.id));
   });
 
   document.addEventListener(
@@ -453,13 +331,14 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      if (!visible($("#generate"))) return;
+      const button = [$("#generate"), ...$$("[data-run]")].find(visible);
+      if (!button) return;
       event.preventDefault();
-      press("generate");
+      if (!button.disabled) button.click();
     } else if (event.key === "Escape" && !event.defaultPrevented && !box?.open) {
-      const button = $("#cancel");
+      const button = [$("#cancel"), ...$$("[data-stop]")].find(visible);
       const listOpen = $('[role="listbox"]') && visible($('[role="listbox"]'));
-      if (visible(button) && !button.disabled && !listOpen) button.click();
+      if (button && !button.disabled && !listOpen && !$("dialog[open]")) button.click();
     }
   });
 
@@ -467,7 +346,13 @@
   let depth = 0;
   const carriesFile = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
   const ownField = (event) => event.target.closest?.("[data-testid='upload-area'], .image-container, .upload-container");
-  const veil = (on) => document.body.classList.toggle("dropping", on);
+  /* Tabs that take pictures of their own name themselves in `takers`: {root, words, take(dataTransfer)}. */
+  const takers = [];
+  const taker = () => takers.find((each) => visible(each.root));
+  const veil = (on) => {
+    document.body.classList.toggle("dropping", on && !$("dialog[open]"));
+    document.body.dataset.drop = taker()?.words || "Drop the picture to bring back its settings";
+  };
 
   window.addEventListener("dragenter", (event) => carriesFile(event) && ++depth === 1 && veil(true));
   window.addEventListener("dragleave", (event) => {
@@ -482,6 +367,7 @@
       if (!carriesFile(event) || ownField(event)) return;
       event.preventDefault();
       event.stopPropagation();
+      if (taker()) return taker().take(event.dataTransfer);
       const file = event.dataTransfer.files[0];
       const input = $("#drop input[type=file]");
       if (!file || !input) return;
@@ -498,6 +384,8 @@
   );
 
   window.studio = {
+    /* For the scripts of the other tabs. */
+    kit: { act, announce, handlers, openLarge, openTab, remove, star, takers, toast, visible, write, $, $$ },
     payload: "",
     connect(bridge) {
       server = bridge;
@@ -512,8 +400,12 @@
         subtree: true,
       });
     },
-    gallery(root) {
-      gallery = new Gallery(root);
+    /* The gallery tab, once it is drawn: {forget(id), ids(), more(), reload()}. */
+    get shelves() {
+      return gallery;
+    },
+    set shelves(drawn) {
+      gallery = drawn;
     },
     models: startModels,
   };

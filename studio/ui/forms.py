@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studio.capability import StudioError
+from studio.capability import Capability, PicturesRequest, StudioError
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -19,6 +19,11 @@ USER = "local"
 
 Action = Callable[[dict[str, Any]], dict[str, Any]]
 """What the page's script calls: JSON in, JSON out. Raises `StudioError` for the user."""
+
+def drawing(capabilities: Iterable[Capability]) -> list[Capability]:
+    """Those that make pictures; the others answer about pictures that are there."""
+    return [each for each in capabilities if not each.hidden and not issubclass(each.request, PicturesRequest)]
+
 
 RATIOS: dict[str, float] = {"1:1": 1.0, "4:3": 4 / 3, "3:4": 3 / 4, "16:9": 16 / 9, "9:16": 9 / 16}
 

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from studio.ui.forms import USER, Action
+from studio.ui import search
+from studio.ui.forms import USER, Action, drawing
 from studio.ui.markup import details, finish, html, icon, join, thumb
+from studio.ui.search import clip_scores
 
 if TYPE_CHECKING:
     from studio import Studio
 
 PAGE = 60
+_TOOLS = (("ask", "Ask"), ("caption", "Caption"), ("sort", "Sort"), ("measure", "Measure"))
+"""Of the Understand tab, offered for a selected picture."""
 _PERIODS = {"Any time": 0, "Today": 1, "Last 7 days": 7, "Last 30 days": 30}
 
 
@@ -32,27 +36,33 @@ def _select(name: str, label: str, options: list[tuple[str, str]]) -> Markup:
 
 
 def _frame(studio: Studio) -> Markup:
-    families = [("", "All models"), *((row.id, row.name) for row in studio.catalog.all())]
-    capabilities = [("", "Everything"), *((row.name, row.title) for row in studio.capabilities.values())]
+    families = [("", "All models"), *((row.id, row.name) for row in studio.catalog.all() if row.kind == "diffusion")]
+    capabilities = [("", "Everything"), *((row.name, row.title) for row in drawing(studio.capabilities.values()))]
     return Markup(
-        '<div class="gallery"><form class="filters" role="search" aria-label="Filter pictures">'
-        '<label class="field field-search"><span>Search prompts</span><span class="search">{search}'
-        '<input type="search" '
-        'name="text" placeholder="apple, blue, sticker" autocomplete="off"></span></label>'
+        '<div class="gallery"><form class="filters" role="search" aria-label="Find pictures"><div class="finder">'
+        '<span class="find-mode"></span><span class="search">{search}<span class="find-chips" hidden></span>'
+        '<input type="search" name="text" autocomplete="off" aria-label="Search by meaning"></span>'
+        '<label class="toggle" title="Find pictures like one of yours: choose it here, or drop it on the page">'
+        '<input type="file" accept="image/png,image/jpeg,image/webp">{like}By picture</label>'
+        '<span class="find-view"></span></div>'
+        '<p class="find-status" role="status" hidden></p>'
         "{capability}{family}{period}"
         '<label class="toggle"><input type="checkbox" name="starred">{star}Starred</label>'
         '<label class="toggle"><input type="checkbox" name="deleted">{trash}Deleted</label>'
-        '<output class="total" aria-live="polite"></output></form>'
+        '<output class="total" aria-live="polite"></output><p class="find-note" hidden></p></form>'
         '<div class="gallery-body"><div class="gallery-main"><div class="grid" role="list"></div>'
+        '<div class="twins" hidden></div><div class="sky" hidden><canvas tabindex="0" role="application" '
+        'aria-label="Map of the gallery: arrow keys fly, plus and minus come closer and go back"></canvas></div>'
         '<div class="grid-end"><button type="button" class="button" data-act="more">Show more</button></div>'
         '<div class="empty" hidden><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i>'
         "</div><h2></h2><p></p></div></div>"
         '<aside class="panel gallery-side" aria-label="Selected picture"></aside></div></div>'
     ).format(
         search=icon("search"),
+        like=icon("like"),
         star=icon("star"),
         trash=icon("trash"),
-        capability=_select("capability", "Made with", capabilities) if len(studio.capabilities) > 1 else "",
+        capability=_select("capability", "Made with", capabilities) if len(capabilities) > 2 else "",
         family=_select("family", "Model", families),
         period=_select("period", "When", [(words, words) for words in _PERIODS]),
     )
@@ -75,12 +85,15 @@ def actions(studio: Studio) -> dict[str, Action]:
             text=str(data.get("text") or "")[:200],
             deleted=bool(data.get("deleted")),
         )
-        return {"html": str(join(map(thumb, found.assets))), "next": found.next, "total": found.total}
+        scores = clip_scores(studio)
+        cells = join(thumb(asset, badge=scores.get(asset.id, "")) for asset in found.assets)
+        return {"html": str(cells), "next": found.next, "total": found.total}
 
     def look(data: dict[str, Any]) -> dict[str, Any]:
         asset = gallery.get(str(data.get("id")), user=USER)
         label = f"{asset.prompt or 'picture'}, seed {asset.seed}"
-        return {"html": str(details(studio, asset, USER)), "label": label, "missing": asset.missing}
+        more = Markup("") if asset.missing or asset.deleted_at else search.handover(asset.id, _TOOLS)
+        return {"html": str(details(studio, asset, USER, more)), "label": label, "missing": asset.missing}
 
     def star(data: dict[str, Any]) -> dict[str, Any]:
         return {"starred": gallery.star(str(data.get("id")), bool(data.get("on")), user=USER).starred}
@@ -91,7 +104,13 @@ def actions(studio: Studio) -> dict[str, Action]:
     def restore(data: dict[str, Any]) -> dict[str, Any]:
         return {"count": gallery.restore([str(data.get("id"))], user=USER)}
 
-    return {"page": page, "look": look, "star": star, "delete": delete, "restore": restore}
+    found_by_meaning = search.actions(studio)
+
+    def find(data: dict[str, Any]) -> dict[str, Any]:
+        days = _PERIODS.get(str(data.get("period")), 0)
+        return found_by_meaning["find"]({**data, "since": _since(days) if days else None})
+
+    return {**found_by_meaning, "find": find, "page": page, "look": look, "star": star, "delete": delete, "restore": restore}
 
 
 def _since(days: int) -> datetime:

@@ -17,7 +17,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from studio.capability import StudioError
-from studio.ui.forms import USER, Action
+from studio.ui.forms import USER, Action, drawing
 from studio.ui.markup import finish, icon, join, seconds_words, thumb, tile
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Live:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._draws = {each.name for each in drawing(studio.capabilities.values())}
         self._watchers: dict[str, object] = {}
 
     # -- HTML ----------------------------------------------------------------------------------------------------
@@ -215,14 +216,21 @@ class Live:
         return {"cancel-job": cancel}
 
     def active(self) -> list[Job]:
-        """The user's jobs under way: the running one first, then in order of their place in line."""
-        jobs = self._studio.jobs.list(user=USER, active=True)
+        """The user's pictures under way: the running job first, then in order of their place in line.
+
+        Jobs that answer about pictures are followed where they were asked.
+        """
+        jobs = [job for job in self._studio.jobs.list(user=USER, active=True) if job.capability in self._draws]
         return sorted(jobs, key=lambda job: (job.status != "running", job.position or 0, job.created_at))
 
     def latest(self) -> Job | None:
         """The newest job that has something to show."""
         return next(
-            (job for job in self._studio.jobs.list(user=USER, limit=20) if job.status != "cancelled" or job.asset_ids),
+            (
+                job
+                for job in self._studio.jobs.list(user=USER, limit=100)
+                if job.capability in self._draws and (job.status != "cancelled" or job.asset_ids)
+            ),
             None,
         )
 

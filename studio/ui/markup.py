@@ -30,6 +30,7 @@ _ICONS = {
     "undo": '<path d="M9 7L4.5 11.5 9 16M5 11.5h9a5.5 5.5 0 0 1 0 8h-2"/>',
     "alert": '<path d="M12 8v5m0 3.2v.1M12 3.5l9 16H3z"/>',
     "theme": '<path d="M12 3.5a8.5 8.5 0 1 0 0 17z" fill="currentColor"/><circle cx="12" cy="12" r="8.5"/>',
+    "like": '<path d="M4.5 6.5h9v9h-9zM10 19.5h9.5v-10M16.5 4.5v4M14.5 6.5h4"/>',
     "search": '<circle cx="11" cy="11" r="6.5"/><path d="M16 16l4.5 4.5"/>',
     "folder": '<path d="M3.5 18.5v-13h6l2 2.5h9v10.5z"/>',
 }  # fmt: skip
@@ -142,25 +143,28 @@ def tile(asset: Asset, *, full: bool = False) -> Markup:
     )
 
 
-def thumb(asset: Asset) -> Markup:
-    """A gallery cell: only the picture, a mark when starred, everything else on selection."""
+def thumb(asset: Asset, badge: str = "") -> Markup:
+    """A gallery cell: only the picture, a mark when starred, its score; everything else on selection."""
     return Markup(
         '<button type="button" class="thumb{star}" data-act="select" data-id="{id}" '
         'aria-label="{prompt}" title="{prompt}">'
         '<img src="/api/v1/assets/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
-        '<span class="pic-gone">{gone}File missing</span><span class="thumb-star">{mark}</span></button>'
+        '<span class="pic-gone">{gone}File missing</span><span class="thumb-star">{mark}</span>'
+        '<span class="tick"></span>{badge}</button>'
     ).format(
         star=" starred" if asset.starred else "",
         id=asset.id,
         prompt=asset.prompt or "picture",
         gone=icon("alert"),
         mark=icon("star"),
+        badge=Markup('<span class="thumb-badge" title="CLIP score">{}</span>').format(badge) if badge else "",
     )
 
 
 _LABELS = {
     "negative_prompt": "Negative prompt", "steps": "Steps", "guidance_scale": "Guidance", "sampler": "Sampler",
     "seed": "Seed", "styles": "Styles", "model_hash": "Model hash", "upscaler": "Enlarged with",
+    "clip_score": "CLIP score", "best_of": "Best of",
 }  # fmt: skip
 
 
@@ -175,8 +179,10 @@ def _relatives(title: str, assets: Iterable[Asset]) -> Markup:
     return Markup('<h4>{}</h4><div class="lineage">{}</div>').format(title, cells) if cells else Markup("")
 
 
-def details(studio: Studio, asset: Asset, user: str) -> Markup:
-    """Everything known about a picture: parameters, where it came from, what came of it, what can be done with it."""
+def details(studio: Studio, asset: Asset, user: str, more: Markup = Markup("")) -> Markup:
+    """Everything known about a picture: parameters, where it came from, what came of it, what can be done with it.
+
+    ``more`` stands under its tools."""
     known = dict(asset.parameters)
     if sampler := SAMPLERS.get(str(known.get("sampler"))):
         known["sampler"] = sampler.label
@@ -192,7 +198,7 @@ def details(studio: Studio, asset: Asset, user: str) -> Markup:
     deleted = asset.deleted_at is not None
     return Markup(
         '<div class="details" data-id="{id}">{missing}<p class="details-prompt">{prompt}</p><div '
-        'class="details-tools">{tools}</div>'
+        'class="details-tools">{tools}</div>{more}'
         "<dl>{rows}</dl>{notes}{parents}{children}</div>"
     ).format(
         id=asset.id,
@@ -214,6 +220,7 @@ def details(studio: Studio, asset: Asset, user: str) -> Markup:
         + tool("star", "star", "Star", asset.id, pressed=asset.starred)
         + ("" if asset.missing else download_link(asset))
         + tool("delete", "trash", "Delete", asset.id),
+        more=more,
         rows=join(Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(*row) for row in rows),
         notes=join(Markup('<p class="note">{}</p>').format(note) for note in asset.notes),
         parents=_relatives("Made from", line.parents),

@@ -11,6 +11,10 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
+STYLES = ("studio.css", "understand.css")
+SCRIPTS = ("studio.js", "pictures.js", "gallery.js", "understand.js")
+"""In the order that the page reads them: later ones use what earlier ones left in ``window.studio``."""
+
 ACCENT = colors.Color(
     c50="#eef1fe", c100="#dfe4fd", c200="#c3ccfb", c300="#9fadf7", c400="#7c8ff2", c500="#5670ec",
     c600="#3552d8", c700="#2c44b6", c800="#253a94", c900="#213272", c950="#151f47", name="accent",
@@ -148,10 +152,7 @@ def _version(path: Path) -> str:
 
 
 def head(assets: Path) -> str:
-    """Tags for ``<head>``: style sheet and script under ``/ui/``, their addresses changing with their content."""
-    css, script = assets / "studio.css", assets / "studio.js"
-    return (
-        f'<link rel="stylesheet" href="/ui/studio.css?v={_version(css)}">'
-        f'<script src="/ui/studio.js?v={_version(script)}"></script>'
-        '<meta name="color-scheme" content="light dark">'
-    )
+    """Tags for ``<head>``: style sheets and scripts under ``/ui/``, their addresses changing with their content."""
+    styles = (f'<link rel="stylesheet" href="/ui/{name}?v={_version(assets / name)}">' for name in STYLES)
+    scripts = (f'<script src="/ui/{name}?v={_version(assets / name)}"></script>' for name in SCRIPTS)
+    return "".join((*styles, *scripts, '<meta name="color-scheme" content="light dark">'))
