@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,52 +31,12 @@ from PIL import Image, ImageDraw
 from studio.starter import art, vocabulary
 from studio.starter.colour import delta_e, rgb_to_lab
 from studio.starter.judge import Judge
+from studio.starter.rate import Rate, prompt
 from studio.starter.steps import FIRST_TEST_SEED, sprite_scene
-from studio.starter.vocabulary import article
 from studio.starter.world import Layout, Scene, World
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS: dict[Layout, int] = {"single": 228, "left_right": 60, "above_below": 60, "large_small": 40, "count": 40}
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Successes among trials with the 95 % Wilson interval."""
-
-    hits: int
-    trials: int
-
-    @property
-    def value(self) -> float:
-        return self.hits / self.trials if self.trials else 0.0
-
-    def interval(self) -> tuple[float, float]:
-        if not self.trials:
-            return 0.0, 1.0
-        z, n, p = 1.96, self.trials, self.value
-        centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
-
-
-def prompt(scene: Scene, rng: random.Random) -> str:
-    """A plain sentence that names everything the scene holds."""
-    style = rng.choice(vocabulary.STYLE_WORDS[scene.style])
-    ground = f"on {'an' if scene.background == 'orange' else 'a'} {scene.background} background"
-    names = [o.name for o in scene.objects]
-    a = article(names[0])
-    if scene.layout == "single":
-        return rng.choice((f"{article(f'{style} {names[0]}')} {ground}", f"{a} {ground}, {style}",
-                           f"{a} in {style} style {ground}"))  # fmt: skip
-    if scene.layout == "count":
-        number = {2: "two", 3: "three"}[len(names)]
-        return f"{number} {vocabulary.plural(names[0])} {ground}, {style}"
-    b = article(names[1])
-    phrase = {
-        "left_right": f"{a} to the left of {b}",
-        "above_below": f"{a} above {b}",
-        "large_small": f"a large {names[0]} and a small {names[1]}",
-    }[scene.layout]
-    return f"{phrase} {ground}, {style}"
 
 
 def held_out_scenes(world: World) -> list[Scene]:
@@ -257,45 +217,6 @@ def vae_psnr(pipe: Any, world: World, n: int = 200) -> float:
     return float((10 * torch.log10(4 / (x - y).square().mean((1, 2, 3)))).mean())
 
 
-@torch.no_grad()
-def clip_figures(pack: Path, world: World, n: int = 400) -> dict[str, Rate]:
-    """Zero-shot naming of true held-out single scenes, and finding the caption among 100."""
-    from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
-
-    model = CLIPModel.from_pretrained(pack / "clip", dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(pack / "clip")
-    processor = CLIPImageProcessor.from_pretrained(pack / "clip")
-
-    def texts(lines: list[str]) -> torch.Tensor:
-        tokens = tokenizer(lines, padding=True, truncation=True, return_tensors="pt")
-        return torch.nn.functional.normalize(model.get_text_features(**tokens).pooler_output, dim=-1)
-
-    def pictures(scenes: list[Scene]) -> torch.Tensor:
-        images = [world.picture(s, model.config.vision_config.image_size) for s in scenes]
-        pixels = processor(images=images, return_tensors="pt")["pixel_values"]
-        return torch.nn.functional.normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
-
-    singles = [world.scene(FIRST_TEST_SEED + i, "single", split="held_out") for i in range(n)]
-    names, colours = list(world.art.names), list(vocabulary.COLOURS)
-    v = pictures(singles)
-    objects = (v @ texts([article(name) for name in names]).T).argsort(1, descending=True)
-    ground = (v @ texts([f"{article(c)} background" for c in colours]).T).argmax(1)
-    mixed = [world.scene(FIRST_TEST_SEED + n + i, split="held_out") for i in range(n)]
-    rng = random.Random("clip")
-    match = (pictures(mixed) @ texts([prompt(s, rng) for s in mixed]).T).view(n, -1)
-    found = sum(int(match[i, i // 100 * 100 : i // 100 * 100 + 100].argmax()) == i % 100 for i in range(n))
-    return {
-        "zero_shot_top1": Rate(
-            sum(names[int(o[0])] == s.objects[0].name for o, s in zip(objects, singles, strict=True)), n
-        ),
-        "zero_shot_top5": Rate(
-            sum(s.objects[0].name in [names[int(i)] for i in o[:5]] for o, s in zip(objects, singles, strict=True)), n
-        ),
-        "zero_shot_colour": Rate(sum(colours[int(g)] == s.background for g, s in zip(ground, singles, strict=True)), n),
-        "retrieval_of_100": Rate(found, n),
-    }
-
-
 def machine() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -326,8 +247,13 @@ def sampler_sheet(pipe: Any, steps: int, guidance: float) -> tuple[list[Image.Im
     return images, names
 
 
+def table(rates: dict[str, Rate]) -> dict[str, Any]:
+    return {k: {**asdict(r), "value": round(r.value, 4), "interval": [round(v, 4) for v in r.interval()]}
+            for k, r in rates.items()}  # fmt: skip
+
+
 def measure(pack: Path, world: World, docs: Path) -> dict[str, Any]:
-    """All figures; writes the sheets beside the document."""
+    """The painter's figures; writes the sheets beside the document."""
     judge = Judge.load(pack / "judge")
     pipe = load_pipe(pack)
     chosen = json.loads((pack / "vocabulary.json").read_text(encoding="utf-8"))["default"]
@@ -351,17 +277,12 @@ def measure(pack: Path, world: World, docs: Path) -> dict[str, Any]:
     )
     sheet(*sampler_sheet(pipe, max(steps, 20), guidance), columns=5).save(folder / "sheet-samplers.png", optimize=True)
 
-    def table(rates: dict[str, Rate]) -> dict[str, Any]:
-        return {k: {**asdict(r), "value": round(r.value, 4), "interval": [round(v, 4) for v in r.interval()]}
-                for k, r in rates.items()}  # fmt: skip
-
     figures: dict[str, Any] = {
         "settings": chosen,
         "native_size": images[0].width,
         "painter": table(drawn),
         "true_scenes": table(bound),
         "judge_on_sprites": table(judge_accuracy(judge, world)),
-        "clip": table(clip_figures(pack, world)),
         "vae_psnr_db": round(vae_psnr(pipe, world), 2),
         "parameters_millions": {
             k: round(sum(p.numel() for p in getattr(pipe, k).parameters()) / 1e6, 2)
@@ -386,17 +307,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--preset", default="cpu", help="whose training logs are drawn")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 2), help="for drawing; timing takes 2")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--only", choices=("painter", "understanding"), help="keep the other half's figures")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    from studio.starter import report
+    from studio.starter import exam, report
 
     sprites = art.Art.load(args.sprites) if args.sprites else art.load(args.cache / "art")
     world = World(sprites, vocabulary.PROMISED, vocabulary.PROMISED_STYLES)
-    figures = measure(args.pack, world, args.docs)
+    figures = json.loads((args.pack / "metrics.json").read_text(encoding="utf-8")) if args.only else {}
+    if args.only != "understanding":
+        figures |= measure(args.pack, world, args.docs)
+    if args.only != "painter":
+        figures["understanding"] = table(exam.figures(args.pack, world))
     report.write(figures, args.pack, args.cache / args.preset, args.docs)
     for key in ("colour", "top1", "top5", "style", "layout"):
         drawn, bound = (100 * figures[of][key]["value"] for of in ("painter", "true_scenes"))
         print(f"{key}: {drawn:.1f} % (true scenes {bound:.1f} %)")
+    for key, row in figures["understanding"].items():
+        print(f"{key}: {100 * row['value']:.1f} %")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionM
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from studio.starter import models, vocabulary
+from studio.starter.blip import export_blip
 from studio.starter.presets import Preset
 from studio.starter.steps import ClipStudent
 from studio.starter.training import averaged
@@ -64,6 +65,8 @@ def export(p: Preset, work: Path, out: Path) -> None:
     CLIPImageProcessor(
         size={"shortest_edge": p.size}, crop_size={"height": p.size, "width": p.size}, do_convert_rgb=True
     ).save_pretrained(folder)
+    if (work / "blip/state.pt").exists():
+        export_blip(p, work, out, SHARD)
     write_vocabulary(out, p.size)
 
 

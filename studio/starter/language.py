@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 from studio.starter.art import Art
 from studio.starter.vocabulary import COLOURS, NO_ARTICLE, STYLE_WORDS, SYNONYMS, article, plural
 
 if TYPE_CHECKING:
-    from studio.starter.world import Placed, Scene
+    from studio.starter.world import Placed, Question, Scene
 
 LEADS = (
     "",
@@ -151,3 +152,96 @@ class Phrasing:
                 "{y} under {x}", "{y} beneath {x}", "{x} on top of {y}", "{x} at the top, {y} at the bottom",
             )  # fmt: skip
         return rng.choice(forms).format(x=x, y=y)
+
+
+# A question as the world asks it, and other ways to say it; {0}, {1} are what the brackets caught.
+REPHRASED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern), ways)
+    for pattern, ways in (
+        (r"what colour is the background\?", (
+            "what color is the background?", "which colour is the background?", "what is the background colour?",
+            "what is the color of the background?", "background colour?", "and the background?",
+        )),
+        (r"is the background (.+)\?", (
+            "does it have a {0} background?", "is this a {0} background?", "is the colour of the background {0}?",
+            "is it on a {0} background?",
+        )),
+        (r"what style is the picture in\?", (
+            "what style is this?", "what is the style?", "which style is it?", "what style is it drawn in?",
+        )),
+        (r"is it (.+) style\?", (
+            "is the style {0}?", "is it a {0}?", "is this {0}?", "is the picture in {0} style?", "is it drawn as {0}?",
+        )),
+        (r"what is in the picture\?", (
+            "what is this?", "what is it?", "what do you see?", "what is shown?", "what does the picture show?",
+            "what is in the image?", "which objects are there?", "what can you see in this picture?",
+        )),
+        (r"(?:is|are) there exactly (\d) (.+)\?", (
+            "exactly {0} {1}?", "exactly {n} {1}?", "are there exactly {n} {1}?", "are there {n} {1}?",
+            "does the picture show exactly {n} {1}?", "do you see {n} {1}?",
+        )),
+        (r"is there (.+)\?", (
+            "is there {0} in the picture?", "do you see {0}?", "can you see {0}?", "is this {0}?", "is it {0}?",
+            "does the picture show {0}?", "is {0} in the picture?",
+        )),
+        (r"how many (.+) are there\?", (
+            "how many {0}?", "how many {0} do you see?", "how many {0} are in the picture?", "count the {0}",
+        )),
+        (r"what is (on|at) the (left|right|top|bottom)\?", (
+            "what is {0} the {1} side?", "which object is {0} the {1}?", "what do you see {0} the {1}?",
+        )),
+        (r"where is the (.+)\?", ("where is {0}?", "where can you see the {0}?", "where do you see the {0}?")),
+        (r"is the (.+) left or right of the (.+)\?", (
+            "is the {0} to the left or right of the {1}?", "is the {0} left or right?",
+            "is the {0} on the left or on the right of the {1}?",
+        )),
+        (r"is the (.+) above or below the (.+)\?", ("is the {0} above or below?", "is the {0} over or under the {1}?")),
+        (r"is the (.+) left of the (.+)\?", (
+            "is the {0} to the left of the {1}?", "is the {0} on the left of the {1}?",
+        )),
+        (r"is the (.+) above the (.+)\?", ("is the {0} over the {1}?", "is the {0} higher than the {1}?")),
+        (r"which is larger, the (.+) or the (.+)\?", (
+            "which is bigger, the {0} or the {1}?", "what is larger, the {0} or the {1}?",
+            "is the {0} or the {1} larger?",
+        )),
+        (r"is the (.+) larger than the (.+)\?", (
+            "is the {0} bigger than the {1}?", "is the {1} smaller than the {0}?",
+        )),
+    )
+)  # fmt: skip
+NUMBERS = {"1": "one", "2": "two", "3": "three"}
+
+
+def ask(question: Question, rng: random.Random) -> str:
+    """The question as somebody might put it: as the world asks it, or in other words, mostly with its mark."""
+    text = question.text
+    for pattern, ways in REPHRASED:
+        caught = pattern.fullmatch(text)
+        if caught and rng.random() < 0.7:
+            groups = caught.groups()
+            text = rng.choice(ways).format(*groups, n=NUMBERS.get(groups[0], "") if groups else "")
+            break
+    return text.rstrip("?") if rng.random() < 0.15 else text
+
+
+def describe_plainly(scene: Scene) -> tuple[str, str]:
+    """(full, brief): "a cartoon fox on a red background" and "a fox"; always the same words for the same scene."""
+    names = [placed.name for placed in scene.objects]
+    ground = f"on {article(scene.background)} background"
+    if scene.layout == "count":
+        things = f"{NUMBERS[str(len(names))]} {plural(names[0])}"
+        return f"{NUMBERS[str(len(names))]} {scene.style} {plural(names[0])} {ground}", things
+    first = article(names[0])
+    styled = article(f"{scene.style} {names[0]}")
+    if scene.layout == "single":
+        return f"{styled} {ground}", first
+    a, b = scene.objects
+    other = article(names[1])
+    if scene.layout == "large_small":
+        return f"a large {scene.style} {names[0]} and a small {names[1]} {ground}", f"{first} and {other}"
+    between = "above" if scene.layout == "above_below" else "to the left of"
+    if (a.centre[0] if scene.layout == "left_right" else a.centre[1]) > (
+        b.centre[0] if scene.layout == "left_right" else b.centre[1]
+    ):
+        between = "below" if scene.layout == "above_below" else "to the right of"
+    return f"{styled} {between} {other} {ground}", f"{first} and {other}"

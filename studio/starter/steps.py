@@ -25,8 +25,8 @@ from studio.starter import models
 from studio.starter.judge import Judge, JudgeNet
 from studio.starter.presets import Preset
 from studio.starter.training import Loop, Losses, averaged
-from studio.starter.vocabulary import COLOURS, LAYOUTS, OBJECTS, STYLES
-from studio.starter.world import Scene, World
+from studio.starter.vocabulary import COLOURS, LAYOUTS, OBJECTS, STYLES, article
+from studio.starter.world import Layout, Scene, World
 
 FIRST_TEST_SEED = 10_000_000  # scenes from here on are never trained on, whatever their content
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -46,23 +46,47 @@ class Pool:
         x = torch.from_numpy(self.pictures[np.sort(picked)]).to(device)
         return x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
+    def patch_labels(self, grid: int) -> NDArray[np.int64]:
+        """What each cell of a grid over the picture shows most: the object's number in `world.names`, or behind those
+        the background's in `COLOURS`: [n, grid, grid]."""
+        names, colours = self.world.names, tuple(COLOURS)
+        found = np.empty((len(self.scenes), grid, grid), np.int64)
+        for row, scene in enumerate(self.scenes):
+            kinds = [names.index(o.name) for o in scene.objects] + [len(names) + colours.index(scene.background)]
+            cells = self.world.owners(scene, 4 * grid).reshape(grid, 4, grid, 4).swapaxes(1, 2).reshape(grid, grid, 16)
+            # A cell shows an object when at least 5 of its 16 points do; the last slot (-1) is the background.
+            counts = np.stack([(cells == i).sum(-1) for i in range(len(scene.objects))])
+            best = counts.argmax(0)
+            found[row] = np.where(counts.max(0) >= 5, np.array(kinds)[best], kinds[-1])
+        return found
 
-def _render(job: tuple[World, Path, int, int, int]) -> None:
-    world, path, first, last, size = job
+
+def worn(x: torch.Tensor, rng: random.Random) -> torch.Tensor:
+    """Pictures in -1..1 [n, 3, S, S] as a painter, a watermark or a JPEG leaves them: a little soft and noisy."""
+    size = x.shape[-2:]
+    if rng.random() < 0.5:
+        small = F.interpolate(x, scale_factor=rng.uniform(0.5, 0.9), mode="bilinear", antialias=True)
+        x = F.interpolate(small, size=size, mode="bilinear")
+    return (x * rng.uniform(0.9, 1.05) + rng.uniform(-0.06, 0.06) + 0.03 * torch.randn_like(x)).clamp(-1, 1)
+
+
+def _render(job: tuple[list[Scene], World, Path, int, int, int]) -> None:
+    scenes, world, path, first, last, size = job
     out = np.lib.format.open_memmap(path, mode="r+")
     for i in range(first, last):
-        out[i] = np.asarray(world.picture(world.scene(i, split="train"), size))
+        out[i] = np.asarray(world.picture(scenes[i - first], size))
 
 
-def make_pool(cache: Path, world: World, size: int, count: int) -> Pool:
-    """Scenes 0..count of the training split, drawn once and kept on disk."""
-    scenes = [world.scene(i, split="train") for i in range(count)]
+def make_pool(cache: Path, world: World, size: int, count: int, layouts: tuple[Layout, ...] = ()) -> Pool:
+    """Scenes 0..count of the training split, drawn once and kept on disk; `layouts` are taken in turn."""
+    kinds = layouts or (None,)
+    scenes = [world.scene(i, kinds[i % len(kinds)], split="train") for i in range(count)]
     key = hashlib.blake2b(repr((size, scenes)).encode(), digest_size=6).hexdigest()
     path, done = cache / f"pool-{key}.npy", cache / f"pool-{key}.done"
     if not done.exists():
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
         chunk = max(1, math.ceil(count / (4 * (os.cpu_count() or 1))))
-        jobs = [(world, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
+        jobs = [(scenes[i : i + chunk], world, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
         with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as workers:
             workers.map(_render, jobs)
         done.touch()
@@ -110,6 +134,14 @@ def train_vae(
 # -- words and pictures -------------------------------------------------------------------------------------------
 
 
+def short_labels(world: World, rng: np.random.Generator) -> list[str]:
+    """Every object of the world and then every background, in the words that people type as labels."""
+    names = [rng.choice((article(n), article(n), n, f"a photo of {article(n)}", f"a picture of {article(n)}"))
+             for n in world.names]  # fmt: skip
+    ground = [rng.choice((f"{article(c)} background", f"{article(c)} background", f"{c} background")) for c in COLOURS]
+    return [*names, *ground]
+
+
 def clip_pixels(x: torch.Tensor) -> torch.Tensor:
     """-1..1 to what CLIPImageProcessor gives."""
     mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
@@ -142,9 +174,11 @@ class ClipStudent(nn.Module):
         self.vision_heads = nn.ModuleList(nn.Linear(vision, n) for n in sizes)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Pooled text [n, width], pooled picture [n, width], and what each patch shows [n, patches, width]."""
         text = self.clip.text_model(input_ids=ids, attention_mask=mask).pooler_output
-        vision = self.clip.vision_model(pixel_values=pixels).pooler_output
-        return text, vision
+        seen = self.clip.vision_model(pixel_values=pixels)
+        patches = self.clip.vision_model.post_layernorm(seen.last_hidden_state[:, 1:])
+        return text, seen.pooler_output, patches
 
 
 def train_clip(
@@ -158,10 +192,17 @@ def train_clip(
 ) -> None:
     """Contrastive, half of each batch in groups that share an object, plus reading the content off each tower.
 
-    Once a painter listens to the text tower (`settled`), only the vision tower learns on.
+    Short labels ("an apple", "a blue background") are learned for the whole picture and for every patch of it, which
+    is what zero-shot naming and its heat maps ask for. Once a painter listens to the text tower (`settled`), only the
+    vision tower learns on.
     """
     net = ClipStudent(models.clip(p, tokenizer)).to(p.device)
+    wear = random.Random(6)
+    if p.device == "cpu":  # as in `train_painter`: the fused kernel is slow backwards in bfloat16
+        net.clip.set_attn_implementation("eager")
     labels = torch.tensor([scene_labels(s) for s in pool.scenes], device=p.device)
+    shown = torch.from_numpy(pool.patch_labels(p.size // p.patch)).to(p.device)
+    count = len(pool.world.names)
     rng = np.random.default_rng(2)
     by_object: dict[str, list[int]] = {}
     for i, scene in enumerate(pool.scenes):
@@ -177,12 +218,26 @@ def train_clip(
         tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt").to(p.device)
         target = labels[torch.from_numpy(index).to(p.device)]
         with torch.autocast(p.device, torch.bfloat16):
-            text, vision = net(tokens.input_ids, tokens.attention_mask, clip_pixels(pool.batch(index, p.device)))
+            text, vision, patches = net(
+                tokens.input_ids, tokens.attention_mask, clip_pixels(worn(pool.batch(index, p.device), wear))
+            )
             t = F.normalize(net.clip.text_projection(text).float(), dim=-1)
             v = F.normalize(net.clip.visual_projection(vision).float(), dim=-1)
-        logits = t @ v.T * net.clip.logit_scale.exp().clamp(max=100)
+            u = F.normalize(net.clip.visual_projection(patches).float(), dim=-1)
+            short = tokenizer(short_labels(pool.world, rng), padding=True, return_tensors="pt").to(p.device)
+            names = net.clip.text_projection(net.clip.text_model(**short).pooler_output)
+            names = F.normalize(names.float(), dim=-1)
+        scale = net.clip.logit_scale.exp().clamp(max=100)
+        logits = t @ v.T * scale
         same = torch.arange(len(index), device=p.device)
+        rows = torch.from_numpy(index).to(p.device)
         parts = {"contrast": (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2}
+        at = shown[rows].flatten(1)
+        present = F.one_hot(at, len(names)).amax(1)[:, :count].float()
+        parts["naming"] = F.cross_entropy(v @ names[:count].T * scale, present / present.sum(1, keepdim=True))
+        ground = at[:, 0] - count  # no object reaches into the corner
+        parts["ground"] = 0.3 * F.cross_entropy(v @ names[count:].T * scale, ground)
+        parts["patches"] = F.cross_entropy((u @ names.T * scale).flatten(0, 1), at.flatten())
         for name, heads, state in (("text", net.text_heads, text), ("vision", net.vision_heads, vision)):
             read = [F.cross_entropy(h(state.float()), target[:, k]) for k, h in enumerate(heads)]
             parts[name] = 0.4 * torch.stack(read).sum()
@@ -237,10 +292,7 @@ def train_judge(p: Preset, world: World, folder: Path, out: Path, minutes: float
         rows = [sprite_scene(world, rng, size) for _ in range(p.judge_batch)]
         x = torch.from_numpy(np.stack([np.asarray(r[0]) for r in rows])).to(p.device)
         x = x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        if rng.random() < 0.5:
-            small = F.interpolate(x, scale_factor=rng.uniform(0.5, 0.9), mode="bilinear", antialias=True)
-            x = F.interpolate(small, size=(size, size), mode="bilinear")
-        x = (x * rng.uniform(0.9, 1.05) + rng.uniform(-0.06, 0.06) + 0.03 * torch.randn_like(x)).clamp(-1, 1)
+        x = worn(x, rng)
         sprites = torch.tensor([r[1] * len(STYLES) + r[2] for r in rows], device=p.device)
         with torch.autocast(p.device, torch.bfloat16):
             logits = net(x.contiguous(memory_format=torch.channels_last)).flatten(1)

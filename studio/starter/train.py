@@ -1,6 +1,6 @@
 """`python -m studio.starter.train --preset cpu`: makes the starter models, one resumable step after the other.
 
-Steps: art, pool, tokenizer, judge, vae, clip, painter, export, evaluate. Checkpoints and logs lie in
+Steps: art, tokenizer, judge, vae, clip, painter, blip, export, evaluate. Checkpoints and logs lie in
 `.cache/starter`; a step whose budget is used up is not run again unless it is given more minutes.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from studio.starter import art, steps
+from studio.starter import art, blip, steps
 from studio.starter.judge import Judge
 from studio.starter.models import clip as build_clip
 from studio.starter.models import train_tokenizer
@@ -23,7 +23,7 @@ from studio.starter.training import averaged, seed
 from studio.starter.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("art", "tokenizer", "judge", "vae", "clip", "painter", "export", "evaluate")
+STEPS = ("art", "tokenizer", "judge", "vae", "clip", "painter", "blip", "export", "evaluate")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> None:
     p = PRESETS[args.preset]
     p = replace(p, device=args.device or p.device, scenes=args.scenes or p.scenes)
     if args.batch:
-        p = replace(p, vae_batch=args.batch, clip_batch=args.batch, painter_batch=args.batch, judge_batch=args.batch)
+        p = replace(p, vae_batch=args.batch, clip_batch=args.batch, painter_batch=args.batch, judge_batch=args.batch,
+                    blip_batch=args.batch)  # fmt: skip
     cache: Path = args.cache
     work = cache / p.name
     work.mkdir(parents=True, exist_ok=True)
@@ -64,12 +65,13 @@ def main(argv: list[str] | None = None) -> None:
         train_tokenizer([world.caption(s) for s in scenes], tokens, p.max_tokens)
     if "judge" in args.steps:
         steps.train_judge(p, world, work / "judge", args.out / "judge", minutes("judge"), args.max_steps)
-    if not {"vae", "clip", "painter"} & set(args.steps):
+    if not {"vae", "clip", "painter", "blip"} & set(args.steps):
         return finish(args, p, work)
 
     from transformers import CLIPTokenizer
 
-    pool = steps.make_pool(cache, World(world.art, p.objects, p.styles), p.size, p.scenes)
+    promised = World(world.art, p.objects, p.styles)
+    pool = steps.make_pool(cache, promised, p.size, p.scenes)
     tokenizer = CLIPTokenizer.from_pretrained(tokens)
     settled = (work / "painter/state.pt").exists()
     if "vae" in args.steps:
@@ -81,13 +83,18 @@ def main(argv: list[str] | None = None) -> None:
         student = averaged(work / "clip", steps.ClipStudent(build_clip(p, tokenizer)))
         steps.train_painter(p, pool, tokenizer, student.clip, latents, scaling, work / "painter",  # type: ignore[arg-type]
                             minutes("painter"), args.max_steps)  # fmt: skip
+    if "blip" in args.steps:
+        asked = steps.make_pool(cache, promised, p.size, p.scenes, blip.LAYOUTS)
+        words = blip.tokenizer(promised, asked.scenes[:3000], work / "blip-tokenizer")
+        eyes = averaged(work / "clip", steps.ClipStudent(build_clip(p, tokenizer))).clip.vision_model  # type: ignore[union-attr]
+        blip.train_blip(p, asked, words, eyes, work / "blip", minutes("blip"), args.max_steps)  # type: ignore[arg-type]
     finish(args, p, work)
 
 
 def begin_with(pack: Path, p: Preset, work: Path) -> None:
     """Make the weights of a shipped pack the first checkpoints of `work`."""
     from diffusers import AutoencoderTiny, UNet2DConditionModel
-    from transformers import CLIPModel, CLIPTokenizer
+    from transformers import BertTokenizer, CLIPModel, CLIPTokenizer
 
     if not (work / "tokenizer/vocab.json").exists():
         shutil.copytree(pack / "painter/tokenizer", work / "tokenizer", dirs_exist_ok=True)
@@ -99,6 +106,10 @@ def begin_with(pack: Path, p: Preset, work: Path) -> None:
     unet = UNet2DConditionModel.from_pretrained(pack / "painter/unet", torch_dtype=torch.float32)
     seed(work / "vae", vae, p.rates["vae"])
     seed(work / "painter", unet, p.painter_rate)
+    if (pack / "vqa").exists():
+        words = BertTokenizer.from_pretrained(pack / "vqa")
+        words.save_pretrained(work / "blip-tokenizer")
+        seed(work / "blip", blip.from_pack(p, pack, words), p.rates["blip"])
     seed(work / "judge", Judge.load(pack / "judge").net, p.rates["judge"])
 
 

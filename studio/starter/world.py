@@ -99,6 +99,10 @@ def held_out(scene: Scene) -> bool:
     return len(names) == 2 and _hashed("pair", *names) < HELD_OUT_SHARE
 
 
+def _exactly(number: int, name: str) -> str:
+    return f"is there exactly 1 {name}?" if number == 1 else f"are there exactly {number} {plural(name)}?"
+
+
 class World:
     """Makes scenes out of the art and reads them. Every method is pure: the same arguments give the same bytes."""
 
@@ -233,41 +237,58 @@ class World:
         rng = random.Random(f"questions-{scene.seed}")
         names = list(dict.fromkeys(o.name for o in scene.objects))
         absent = rng.choice([n for n in self.names if n not in names])
+        ground = rng.choice([c for c in COLOURS if c != scene.background])
+        style = rng.choice([s for s in self.styles if s != scene.style])
         asked = [
             Question("what colour is the background?", scene.background, "colour"),
+            Question(f"is the background {scene.background}?", "yes", "colour"),
+            Question(f"is the background {ground}?", "no", "colour"),
             Question("what style is the picture in?", scene.style, "what"),
+            Question(f"is it {scene.style} style?", "yes", "what"),
+            Question(f"is it {style} style?", "no", "what"),
             Question("what is in the picture?", " and ".join(names), "what"),
             Question(f"is there {article(names[0])}?", "yes", "exists"),
             Question(f"is there {article(absent)}?", "no", "exists"),
         ]
         for name in names:
-            number = sum(o.name == name for o in scene.objects)
-            asked.append(Question(f"how many {plural(name)} are there?", str(number), "count"))
+            if name not in UNCOUNTED:
+                number = sum(o.name == name for o in scene.objects)
+                other = rng.choice([n for n in (1, 2, 3) if n != number])
+                asked += [
+                    Question(f"how many {plural(name)} are there?", str(number), "count"),
+                    Question(_exactly(number, name), "yes", "count"),
+                    Question(_exactly(other, name), "no", "count"),
+                ]
+        if absent not in UNCOUNTED:
+            asked.append(Question(f"how many {plural(absent)} are there?", "0", "count"))
         if len(names) == 2:
-            a, b = scene.objects
-            horizontal = abs(a.centre[0] - b.centre[0]) >= abs(a.centre[1] - b.centre[1])
-            if horizontal:
-                left, right = (a, b) if a.centre[0] < b.centre[0] else (b, a)
-                asked += [
-                    Question(
-                        f"is the {a.name} left or right of the {b.name}?", "left" if left is a else "right", "relation"
-                    ),
-                    Question("what is on the left?", left.name, "where"),
-                    Question("what is on the right?", right.name, "where"),
-                    Question(f"where is the {left.name}?", "on the left", "where"),
-                ]
-            else:
-                top, bottom = (a, b) if a.centre[1] < b.centre[1] else (b, a)
-                asked += [
-                    Question(
-                        f"is the {a.name} above or below the {b.name}?", "above" if top is a else "below", "relation"
-                    ),
-                    Question("what is at the top?", top.name, "where"),
-                    Question("what is at the bottom?", bottom.name, "where"),
-                    Question(f"where is the {bottom.name}?", "at the bottom", "where"),
-                ]
-            if scene.layout == "large_small":
-                asked.append(Question(f"which is larger, the {b.name} or the {a.name}?", a.name, "size"))
+            asked += self._questions_of_place(scene, *scene.objects)
+        return asked
+
+    @staticmethod
+    def _questions_of_place(scene: Scene, a: Placed, b: Placed) -> list[Question]:
+        horizontal = abs(a.centre[0] - b.centre[0]) >= abs(a.centre[1] - b.centre[1])
+        axis, before, after = (0, "left", "right") if horizontal else (1, "above", "below")
+        first, last = (a, b) if a.centre[axis] < b.centre[axis] else (b, a)
+        side = {True: ("on the left", "on the right"), False: ("at the top", "at the bottom")}[horizontal]
+        of = " of" if horizontal else ""
+        asked = [
+            Question(f"is the {a.name} {before} or {after}{of} the {b.name}?", before if a is first else after,
+                     "relation"),
+            Question(f"is the {first.name} {before}{of} the {last.name}?", "yes", "relation"),
+            Question(f"is the {last.name} {before}{of} the {first.name}?", "no", "relation"),
+            Question(f"what is {side[0]}?", first.name, "where"),
+            Question(f"what is {side[1]}?", last.name, "where"),
+            Question(f"where is the {first.name}?", side[0], "where"),
+            Question(f"where is the {last.name}?", side[1], "where"),
+        ]  # fmt: skip
+        if scene.layout == "large_small":
+            asked += [
+                Question(f"which is larger, the {b.name} or the {a.name}?", a.name, "size"),
+                Question(f"which is larger, the {a.name} or the {b.name}?", a.name, "size"),
+                Question(f"is the {a.name} larger than the {b.name}?", "yes", "size"),
+                Question(f"is the {b.name} larger than the {a.name}?", "no", "size"),
+            ]
         return asked
 
     def edit(self, seed: int, split: Split = "any") -> Edit:
