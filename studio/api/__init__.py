@@ -9,8 +9,9 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Response
 from fastapi import Request as HttpRequest
@@ -24,11 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from studio.api.guard import Guard
-from studio.capability import Capability, Request, StudioError, refusal
+from studio.capability import Capability, PictureId, Request, StudioError, refusal
 from studio.families import Family
 from studio.gallery import Asset, Lineage, Page
 from studio.images import read_parameters
 from studio.jobs import Job
+from studio.library import MAX_QUESTIONS, QUESTION_LENGTH, Board, Checklist, Upload
+from studio.records import to_csv
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -53,7 +56,7 @@ class Submitted(BaseModel):
 class Event(BaseModel):
     """Data of one server-sent event; its name is state, progress or output."""
 
-    job: Job
+    job: Job = Field(description="Its request is in the first event only: it does not change, and may be long.")
     preview: str | None = Field(description="The picture so far as a data URI, when there is a new one.")
 
 
@@ -88,6 +91,37 @@ class Changed(BaseModel):
     changed: int = Field(description="How many pictures were changed; other people's and unknown ids are passed over.")
 
 
+class Pictures(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    pictures: list[PictureId] = Field(min_length=1, max_length=5000, description="Ids of gallery pictures or uploads.")
+
+
+class BoardName(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+
+
+class NewBoard(BoardName):
+    pictures: list[PictureId] = Field(default=[], max_length=5000, description="Ids of gallery pictures or uploads.")
+
+
+class BoardContent(BaseModel):
+    board: Board
+    pictures: tuple[str, ...] = Field(description="Ids, in the order in which they were added.")
+
+
+class Question(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    question: str = Field(min_length=1, max_length=QUESTION_LENGTH)
+    want: bool = Field(True, description="The good answer: true is yes.")
+
+
+class NewChecklist(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+    questions: list[Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
 class Health(BaseModel):
     status: str
     version: str
@@ -107,6 +141,18 @@ def current_user() -> str:
 User = Annotated[str, Depends(current_user)]
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in (404, 422)}
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'"}
+
+_RAW_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+async def _raw_body(request: HttpRequest) -> bytes:
+    """Whatever its content type says."""
+    return await request.body()
 
 
 def create_api(studio: Studio) -> FastAPI:
@@ -131,7 +177,7 @@ def create_api(studio: Studio) -> FastAPI:
         Guard,
         names=(settings.host, *settings.allowed_hosts.split(",")),
         framed=on_space,
-        limits={"/api/v1/parameters": settings.max_upload_mb * 1_000_000},
+        limits=dict.fromkeys(("/api/v1/parameters", "/api/v1/uploads"), settings.max_upload_mb * 1_000_000),
     )
     api.add_exception_handler(StudioError, _on_studio_error)
     api.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -154,6 +200,7 @@ def create_api(studio: Studio) -> FastAPI:
         )
     _add_jobs(v1, studio)
     _add_gallery(v1, studio)
+    _add_library(v1, studio)
     _add_models(v1, studio)
     api.include_router(v1)
     _add_probes(api, studio)
@@ -187,8 +234,25 @@ def _add_jobs(v1: APIRouter, studio: Studio) -> None:
 
     @v1.get("/jobs/{id}", tags=["jobs"])
     def get_job(id: str, user: User) -> Job:
-        """State, progress, place in line and pictures of a job."""
+        """State, progress, place in line and pictures of a job, and how many records it has given."""
         return jobs.get(id, user=user)
+
+    @v1.get("/jobs/{id}/results", tags=["jobs"])
+    def get_results(
+        id: str,
+        user: User,
+        after: Annotated[int, Query(description="The last index that is known already.")] = -1,
+        limit: Annotated[int, Query(ge=1, le=5000)] = 5000,
+        format: Annotated[
+            Literal["json", "csv"], Query(description="`csv` is a table with nested values flat.")
+        ] = "json",
+    ) -> list[dict[str, Any]]:
+        """Records of a job that answers, as far as it has come."""
+        records = jobs.results(id, user=user, after=after, limit=limit)
+        if format == "json":
+            return list(records)
+        headers = {"Content-Disposition": f'attachment; filename="{jobs.get(id, user=user).capability}-{id[:8]}.csv"'}
+        return Response(to_csv(records), media_type="text/csv", headers=headers)  # pyright: ignore[reportReturnType]
 
     @v1.delete("/jobs/{id}", tags=["jobs"])
     def cancel_job(id: str, user: User) -> Job:
@@ -198,11 +262,13 @@ def _add_jobs(v1: APIRouter, studio: Studio) -> None:
     @v1.get("/jobs/{id}/events", tags=["jobs"], response_class=EventSourceResponse)
     async def job_events(user: User, job: Job = Depends(get_job)) -> AsyncIterator[ServerSentEvent]:
         """A snapshot first, then every change; ends after the last one. Each event's data is an `Event`."""
+        first = True
         async for event in jobs.aevents(job.id, user=user):
+            told, first = event.job if first else replace(event.job, request={}), False
             preview = None
             if event.preview:
                 preview = f"data:image/webp;base64,{base64.b64encode(event.preview).decode()}"
-            yield ServerSentEvent(event=event.kind, data=Event(job=event.job, preview=preview))
+            yield ServerSentEvent(event=event.kind, data=Event(job=told, preview=preview))
 
 
 def _add_gallery(v1: APIRouter, studio: Studio) -> None:
@@ -278,6 +344,100 @@ def _add_gallery(v1: APIRouter, studio: Studio) -> None:
     ) -> dict[str, Any] | None:
         """The settings a picture file carries, ours or another tool's; null when it carries none."""
         return read_parameters(picture)
+
+
+def _add_library(v1: APIRouter, studio: Studio) -> None:
+    library = studio.library
+
+    @v1.post("/uploads", tags=["library"], status_code=201, openapi_extra=_RAW_BODY)
+    def upload(
+        user: User,
+        file: Annotated[bytes, Depends(_raw_body)],
+        name: Annotated[str, Query(max_length=1000, description="File name.")] = "",
+    ) -> Upload:
+        """Hand in a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
+
+        The same file a second time is the same upload.
+        """
+        return library.add(file, name, user=user)
+
+    @v1.get("/uploads", tags=["library"])
+    def list_uploads(user: User, limit: Annotated[int, Query(ge=1, le=5000)] = 200) -> list[Upload]:
+        """Newest first."""
+        return library.uploads(user, limit)
+
+    @v1.get("/uploads/{id}", tags=["library"], response_class=FileResponse)
+    def get_upload(id: str, user: User, download: bool = False) -> FileResponse:
+        """The file exactly as it was handed in; `?download=1` makes a browser save it."""
+        found = library.get(id, user=user)
+        name = found.name if download else None
+        path = library.file(id, user=user)
+        return FileResponse(path, media_type=found.media_type, filename=name, headers=_IMMUTABLE)
+
+    @v1.get("/uploads/{id}/thumbnail", tags=["library"], response_class=FileResponse)
+    def get_upload_thumbnail(id: str, user: User) -> FileResponse:
+        """WebP of at most 256 pixels a side; of a clip its first frame."""
+        library.get(id, user=user)
+        return FileResponse(library.thumbnail(id, user=user), media_type="image/webp", headers=_IMMUTABLE)
+
+    @v1.delete("/uploads/{id}", tags=["library"])
+    def delete_upload(id: str, user: User) -> Changed:
+        """Can be undone for 30 days, by restore or by handing the file in again."""
+        library.get(id, user=user)
+        return Changed(changed=library.delete([id], user=user))
+
+    @v1.post("/uploads/restore", tags=["library"])
+    def restore_uploads(body: Selection, user: User) -> Changed:
+        return Changed(changed=library.restore(body.ids, user=user))
+
+    @v1.get("/boards", tags=["library"])
+    def list_boards(user: User) -> list[Board]:
+        """By name."""
+        return library.boards(user)
+
+    @v1.post("/boards", tags=["library"], status_code=201, responses={409: {"model": Error}})
+    def create_board(body: NewBoard, user: User) -> Board:
+        return library.create_board(user, body.name, body.pictures)
+
+    @v1.get("/boards/{id}", tags=["library"])
+    def get_board(id: str, user: User) -> BoardContent:
+        pictures = library.board_pictures(id, user=user)
+        return BoardContent(board=_board(id, user), pictures=pictures)
+
+    @v1.patch("/boards/{id}", tags=["library"], responses={409: {"model": Error}})
+    def rename_board(id: str, body: BoardName, user: User) -> Board:
+        library.rename_board(id, body.name, user=user)
+        return _board(id, user)
+
+    @v1.delete("/boards/{id}", tags=["library"], status_code=204)
+    def delete_board(id: str, user: User) -> None:
+        """The pictures on it stay."""
+        library.delete_board(id, user=user)
+
+    @v1.post("/boards/{id}/add", tags=["library"])
+    def add_to_board(id: str, body: Pictures, user: User) -> Changed:
+        return Changed(changed=library.add_to_board(id, body.pictures, user=user))
+
+    @v1.post("/boards/{id}/remove", tags=["library"])
+    def remove_from_board(id: str, body: Pictures, user: User) -> Changed:
+        return Changed(changed=library.remove_from_board(id, body.pictures, user=user))
+
+    def _board(id: str, user: str) -> Board:
+        return next(board for board in library.boards(user) if board.id == id)
+
+    @v1.get("/checklists", tags=["library"])
+    def list_checklists(user: User) -> list[Checklist]:
+        """By name."""
+        return library.checklists(user)
+
+    @v1.post("/checklists", tags=["library"])
+    def save_checklist(body: NewChecklist, user: User) -> Checklist:
+        """Create or replace."""
+        return library.save_checklist(user, body.name, [each.model_dump() for each in body.questions])
+
+    @v1.delete("/checklists/{name:path}", tags=["library"], status_code=204)
+    def delete_checklist(name: str, user: User) -> None:
+        library.delete_checklist(user, name)
 
 
 def _add_models(v1: APIRouter, studio: Studio) -> None:
