@@ -223,16 +223,15 @@ class Jobs:
     def wait(self, id: str, *, user: str, timeout: float) -> Job:
         """The job once it is over, or as it is after ``timeout`` seconds. Blocks its thread."""
         wake = threading.Event()
-        subscription, snapshot = self._subscribe(id, user, wake.set)
-        job, end = snapshot.job, time.monotonic() + timeout
+        subscription = self._subscribe(id, user, wake.set)
+        end = time.monotonic() + timeout
         try:
-            while not job.terminal and not subscription.closed and wake.wait(max(end - time.monotonic(), 0)):
+            while not subscription.over and wake.wait(max(end - time.monotonic(), 0)):
                 wake.clear()
-                for event in subscription.take():
-                    job = event.job
-            return job
+                subscription.take()
         finally:
             self._unsubscribe(id, subscription)
+        return self.get(id, user=user)
 
     def cancel(self, id: str, *, user: str) -> Job:
         """Stop a running job within one step, a queued one at once; nothing of it is kept. Leaves a finished one."""
@@ -250,17 +249,13 @@ class Jobs:
     def events(self, id: str, *, user: str) -> Generator[JobEvent, None, None]:
         """A snapshot first, then every change, the terminal one last (or the end of the server). Blocks its thread."""
         wake = threading.Event()
-        subscription, snapshot = self._subscribe(id, user, wake.set)
+        subscription = self._subscribe(id, user, wake.set)
         try:
-            yield snapshot
-            over = snapshot.job.terminal
-            while not over:
-                wake.wait()
+            while wake.wait():
                 wake.clear()
-                for event in subscription.take():
-                    yield event
-                    over = event.job.terminal
-                over = over or subscription.closed
+                yield from subscription.take()
+                if subscription.over:
+                    return
         finally:
             self._unsubscribe(id, subscription)
 
@@ -272,17 +267,14 @@ class Jobs:
             with suppress(RuntimeError):  # the loop is gone, and its reader with it
                 loop.call_soon_threadsafe(wake.set)
 
-        subscription, snapshot = await asyncio.to_thread(self._subscribe, id, user, notify)
+        subscription = await asyncio.to_thread(self._subscribe, id, user, notify)
         try:
-            yield snapshot
-            over = snapshot.job.terminal
-            while not over:
-                await wake.wait()
+            while await wake.wait():
                 wake.clear()
                 for event in subscription.take():
                     yield event
-                    over = event.job.terminal
-                over = over or subscription.closed
+                if subscription.over:
+                    return
         finally:
             self._unsubscribe(id, subscription)
 
@@ -547,15 +539,17 @@ class Jobs:
     def _resident(self) -> set[str]:
         return {each.family for each in self._executor.state().residents} if self._executor else set()
 
-    def _subscribe(self, id: str, user: str, wake: Callable[[], None]) -> tuple[_Subscription, JobEvent]:
+    def _subscribe(self, id: str, user: str, wake: Callable[[], None]) -> _Subscription:
+        """A subscription that begins with a snapshot."""
         subscription = _Subscription(wake)
         with self._lock:
             job = self.get(id, user=user)
             live = self._live.get(id)
+            subscription.push(JobEvent(job, "state", live.preview if live else None))
             if self._closed:
                 subscription.close()
             self._subscribers.setdefault(id, set()).add(subscription)
-            return subscription, JobEvent(job, "state", live.preview if live else None)
+        return subscription
 
     def _unsubscribe(self, id: str, subscription: _Subscription) -> None:
         with self._lock:
@@ -645,7 +639,9 @@ class _Subscription:
         self._wake = wake
         self._events: deque[JobEvent] = deque()
         self._lock = threading.Lock()
-        self.closed = False
+        self._closed = False
+        self.over = False
+        """Nothing follows what was taken last."""
 
     def push(self, event: JobEvent) -> None:
         with self._lock:
@@ -659,10 +655,11 @@ class _Subscription:
         with self._lock:
             events = list(self._events)
             self._events.clear()
+            self.over = self._closed or any(event.job.terminal for event in events)
         return events
 
     def close(self) -> None:
-        self.closed = True
+        self._closed = True
         self._wake()
 
 

@@ -86,7 +86,8 @@ class Server:
             self.finish(job["id"])
 
 
-@pytest.fixture(scope="session")
+# Both end with this package: Playwright keeps an event loop running in the main thread, where other tests start theirs.
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("studio")
     with socket.socket() as probe:
@@ -117,7 +118,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
