@@ -139,10 +139,12 @@ class Jobs:
         user: str = "local",
         source: str = "api",
         idempotency_key: str | None = None,
+        priority: int | None = None,
     ) -> Job:
         """Check, fill in and queue a request; never waits for the model.
 
-        The same ``idempotency_key`` with the same request returns the job that it made the first time. Raises
+        The same ``idempotency_key`` with the same request returns the job that it made the first time. ``priority``
+        replaces the capability's own, such as when somebody waits for what is done unasked otherwise. Raises
         `StudioError`: 404 unknown capability, picture or board, 422 bad request, 409 key reused, 429 queue full,
         507 disk full.
         """
@@ -170,7 +172,7 @@ class Jobs:
             source=source,
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
-            priority=known.priority,
+            priority=known.priority if priority is None else priority,
             work=known.work(prepared),
         )
         try:
