@@ -205,6 +205,7 @@
       line.hidden = behind <= 0 && !status.note;
       line.textContent = behind > 0 ? `Looking at new pictures for the search: ${status.embedded.toLocaleString("en")} of ${status.total.toLocaleString("en")}` : status.note;
       if (this.wasBehind && behind <= 0 && (this.meaning() || this.view !== "grid")) this.reload();
+      if (behind > 0 && this.searched) this.tell("");
       this.wasBehind = behind > 0;
     }
 

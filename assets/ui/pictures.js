@@ -42,6 +42,8 @@
     minus: "M5 12h14",
     trash: "M4.5 6.5h15M9.5 6V4h5v2m3 .5l-.7 13h-9.6l-.7-13M10 10.5v5.5m4-5.5v5.5",
     play: "M8 5.5v13l10-6.5z",
+    left: "M14.5 5.5L8 12l6.5 6.5",
+    right: "M9.5 5.5L16 12l-6.5 6.5",
     search: "M11 4.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 0 0 0-13zM16 16l4.5 4.5",
     map: "M5 7a1.4 1.4 0 1 0 .1 0M12 12.5a1.4 1.4 0 1 0 .1 0M18 6a1.4 1.4 0 1 0 .1 0M8 17a1.4 1.4 0 1 0 .1 0M18 17a1.4 1.4 0 1 0 .1 0",
     twins: "M4.5 4.5h10v10h-10zM9.5 17.5v2h10v-10h-2",
@@ -75,6 +77,9 @@
     const minutes = Math.ceil(seconds / 60);
     return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
+
+  /** Where windows over the page are kept, so that they look as the page does. */
+  const frame = () => $(".gradio-container") || document.body;
 
   /** A row of buttons of which one is pressed. `choices`: [value, words, icon?]. */
   function segments(label, choices, value, choose, kind = "") {
@@ -121,7 +126,7 @@
       let answer = null;
       form.addEventListener("submit", () => (answer = input.value.trim() || null));
       dialog.addEventListener("close", () => (dialog.remove(), done(answer)));
-      document.body.append(dialog);
+      frame().append(dialog);
       dialog.showModal();
       input.select();
     });
@@ -154,7 +159,7 @@
     }
     const data = await answer.json().catch(() => null);
     if (!answer.ok) throw new Refusal(data?.error || "The studio could not do this; its log has the details.");
-    return data;
+    return data ?? {}; // 204 has no body
   }
 
   /** Run `work`; say a refusal in a toast and give null. */
@@ -194,7 +199,7 @@
       if (!wanted()) return null;
       if (job) show(job, records);
       if (job && !ACTIVE.includes(job.status)) return job;
-      await pause(misses || document.hidden ? 1000 : 250);
+      await pause(misses || document.hidden || job?.request.pictures?.length > 200 ? 1000 : 250);
     }
   }
 
@@ -319,7 +324,7 @@
 
     /** Chosen items; empty when the window was closed without choosing. */
     open() {
-      document.body.append(this.dialog);
+      frame().append(this.dialog);
       this.dialog.showModal();
       this.load();
       this.tell();
@@ -560,7 +565,7 @@
   }
 
   window.studio.pictures = {
-    Chooser, Refusal, ACTIVE, api, askName, boardItems, button, clock, copy, droppedFiles, duration, follow, h, icon, known, learn, lookUp,
+    Chooser, Refusal, ACTIVE, api, askName, boardItems, button, clock, copy, droppedFiles, duration, follow, frame, h, icon, known, learn, lookUp,
     many, nameOf, original, percent, picture, progressBar, saveBoard, segments, sentence, thumbnail, tool, tried, upload, takers, visible, $, $$,
   };
 })();

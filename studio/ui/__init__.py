@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from studio.capability import StudioError
 from studio.settings import ROOT
-from studio.ui import about, gallery, models
+from studio.ui import about, gallery, models, understand
 from studio.ui.create import CreateTab
 from studio.ui.forms import Action
 from studio.ui.live import Live
@@ -46,7 +46,11 @@ def build(studio: Studio) -> gr.Blocks:
         title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         live = Live(studio)
-        actions: dict[str, Action] = {**gallery.actions(studio), **models.actions(studio)}
+        actions: dict[str, Action] = {
+            **gallery.actions(studio),
+            **models.actions(studio),
+            **understand.actions(studio),
+        }
 
         def act(data: dict[str, Any]) -> dict[str, Any]:
             """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
@@ -75,6 +79,8 @@ def build(studio: Studio) -> gr.Blocks:
                 actions.update(built.actions())
             with gr.Tab("Gallery", id="gallery"):
                 gallery.build(studio)
+            with gr.Tab("Understand", id="understand"):
+                understand.build(studio)
             with gr.Tab("Models", id="models"):
                 models.build(studio)
             with gr.Tab("About", id="about"):

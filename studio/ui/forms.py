@@ -20,6 +20,7 @@ USER = "local"
 Action = Callable[[dict[str, Any]], dict[str, Any]]
 """What the page's script calls: JSON in, JSON out. Raises `StudioError` for the user."""
 
+
 def drawing(capabilities: Iterable[Capability]) -> list[Capability]:
     """Those that make pictures; the others answer about pictures that are there."""
     return [each for each in capabilities if not each.hidden and not issubclass(each.request, PicturesRequest)]

@@ -110,7 +110,15 @@ def actions(studio: Studio) -> dict[str, Action]:
         days = _PERIODS.get(str(data.get("period")), 0)
         return found_by_meaning["find"]({**data, "since": _since(days) if days else None})
 
-    return {**found_by_meaning, "find": find, "page": page, "look": look, "star": star, "delete": delete, "restore": restore}
+    return {
+        **found_by_meaning,
+        "find": find,
+        "page": page,
+        "look": look,
+        "star": star,
+        "delete": delete,
+        "restore": restore,
+    }
 
 
 def _since(days: int) -> datetime:

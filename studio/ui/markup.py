@@ -96,11 +96,18 @@ def moment_words(moment: datetime) -> str:
     return f"{local.day} {local:%B %Y, %H:%M}"
 
 
-def licence_badge(family: Family) -> Markup:
-    """The licence's name and, in words rather than colour alone, whether pictures may be sold; in full as title."""
-    kind, words = ("ok", "commercial use") if family.commercial else ("no", "not for commercial use")
+def licence_words(family: Family) -> str:
+    """The licence's name and whether what is made may be sold."""
     name = family.licence.split(" (")[0].split("; ")[0]
-    return Markup('<span class="badge badge-{}" title="{}">{} · {}</span>').format(kind, family.licence, name, words)
+    return f"{name} · {'commercial use' if family.commercial else 'not for commercial use'}"
+
+
+def licence_badge(family: Family) -> Markup:
+    """`licence_words`, in words rather than colour alone; the licence in full as title."""
+    kind = "ok" if family.commercial else "no"
+    return Markup('<span class="badge badge-{}" title="{}">{}</span>').format(
+        kind, family.licence, licence_words(family)
+    )
 
 
 def tool(act: str, name: str, label: str, asset: str, *, pressed: bool | None = None) -> Markup:
@@ -179,7 +186,7 @@ def _relatives(title: str, assets: Iterable[Asset]) -> Markup:
     return Markup('<h4>{}</h4><div class="lineage">{}</div>').format(title, cells) if cells else Markup("")
 
 
-def details(studio: Studio, asset: Asset, user: str, more: Markup = Markup("")) -> Markup:
+def details(studio: Studio, asset: Asset, user: str, more: Markup | str = "") -> Markup:
     """Everything known about a picture: parameters, where it came from, what came of it, what can be done with it.
 
     ``more`` stands under its tools."""

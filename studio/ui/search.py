@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -31,16 +31,19 @@ def actions(studio: Studio) -> dict[str, Action]:
             unlike=str(data.get("unlike") or "")[:500],
             like=tuple(map(str, data.get("like") or ()))[:8],
             limit=HITS,
+            capability=str(data.get("capability") or "") or None,
+            family=str(data.get("family") or "") or None,
+            starred=True if data.get("starred") else None,
+            since=data.get("since"),
         )
-        narrowed = {name: data.get(name) for name in ("family", "capability", "starred", "since") if data.get(name)}
         scores = clip_scores(studio)
         cells: list[Markup] = []
         uploads: list[dict[str, Any]] = []
         for hit in found.hits:
             kind, picture = _look_up(studio, hit.id)
-            if kind == "gallery" and _passes(picture, narrowed):
+            if kind == "gallery":
                 cells.append(thumb(picture, badge=scores.get(picture.id, "")))
-            elif kind == "upload" and not narrowed:
+            elif kind == "upload":
                 uploads.append(_described(picture))
                 cells.append(upload_thumb(picture, hit.time))
         return {"html": str(join(cells)), "uploads": uploads, "total": len(cells), "next": None, "note": found.note}
@@ -133,15 +136,6 @@ def _described(picture: Asset | Upload) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _passes(asset: Asset, narrowed: Mapping[str, Any]) -> bool:
-    return (
-        asset.family == narrowed.get("family", asset.family)
-        and asset.capability == narrowed.get("capability", asset.capability)
-        and (asset.starred or not narrowed.get("starred"))
-        and ("since" not in narrowed or asset.created_at >= narrowed["since"])
-    )
-
-
 def _time_words(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
@@ -166,9 +160,9 @@ def handover(id: str, tools: Iterable[tuple[str, str]]) -> Markup:
         id,
         icon("search"),
         join(
-            Markup('<button type="button" class="chip" data-act="understand" data-tool="{}" data-id="{}">{}</button>').format(
-                name, id, words
-            )
+            Markup(
+                '<button type="button" class="chip" data-act="understand" data-tool="{}" data-id="{}">{}</button>'
+            ).format(name, id, words)
             for name, words in tools
         ),
     )
@@ -188,7 +182,8 @@ def _upload_details(upload: Upload) -> Markup:
     )
     tools = [("clip", "Look through it")] if clip else [("ask", "Ask"), ("caption", "Caption"), ("sort", "Sort")]
     return Markup(
-        '<div class="upload-shown">{shown}</div><div class="details" data-id="{id}"><p class="details-prompt">{name}</p>'
+        '<div class="upload-shown">{shown}</div><div class="details" data-id="{id}">'
+        '<p class="details-prompt">{name}</p>'
         '{more}<dl>{rows}</dl><button type="button" class="button" data-act="delete-upload" data-id="{id}">{trash}'
         "Delete the file</button></div>"
     ).format(
