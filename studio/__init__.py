@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from studio.hub import Downloads
     from studio.jobs import Jobs
     from studio.library import Library
+    from studio.search import Search
     from studio.settings import Settings
     from studio.worker import Executor
 
@@ -37,6 +38,7 @@ class Studio:
         from studio.gallery import Gallery
         from studio.jobs import Jobs
         from studio.library import Library
+        from studio.search import Search
         from studio.settings import Settings
         from studio.worker import InProcessExecutor, Supervisor, find_capabilities
 
@@ -52,6 +54,7 @@ class Studio:
         build = Supervisor if self.settings.executor == "process" else InProcessExecutor
         self.executor: Executor = build(self.settings, self.jobs, capabilities=capabilities, preload=preload)
         self.jobs.attach(self.executor)
+        self.search: Search = Search(self.settings, self.database, self.library, self.catalog, self.jobs)
 
     @cached_property
     def downloads(self) -> Downloads:
@@ -67,12 +70,15 @@ class Studio:
             self.library.tidy()
             self.jobs.recover()
             self.executor.start()
+            if "embed" in self.capabilities:
+                self.search.start()
         except BaseException:
             self.database.close()
             raise
 
     def stop(self) -> None:
         """Give back the running job, end the event streams, release the data folder."""
+        self.search.stop()
         self.executor.stop()
         self.jobs.close()
         self.database.close()

@@ -32,6 +32,7 @@ from studio.images import read_parameters
 from studio.jobs import Job
 from studio.library import MAX_QUESTIONS, QUESTION_LENGTH, Board, Checklist, Upload
 from studio.records import to_csv
+from studio.search import Found, Point, Status
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -122,6 +123,19 @@ class NewChecklist(BaseModel):
     questions: list[Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
 
 
+class Wanted(BaseModel):
+    """What to search for: the parts add up, and `unlike` is taken away."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field("", max_length=2000, description="What is to be seen, in words.")
+    like: list[PictureId] = Field(
+        default=[], max_length=20, description="Ids of pictures that the hits should be like."
+    )
+    unlike: str = Field("", max_length=2000, description="What is not to be seen, in words.")
+    limit: int = Field(60, ge=1, le=500)
+    model: str = Field("", max_length=64, description="Model id; empty is the model of the search.")
+
+
 class Health(BaseModel):
     status: str
     version: str
@@ -201,6 +215,7 @@ def create_api(studio: Studio) -> FastAPI:
     _add_jobs(v1, studio)
     _add_gallery(v1, studio)
     _add_library(v1, studio)
+    _add_search(v1, studio)
     _add_models(v1, studio)
     api.include_router(v1)
     _add_probes(api, studio)
@@ -438,6 +453,32 @@ def _add_library(v1: APIRouter, studio: Studio) -> None:
     @v1.delete("/checklists/{name:path}", tags=["library"], status_code=204)
     def delete_checklist(name: str, user: User) -> None:
         library.delete_checklist(user, name)
+
+
+def _add_search(v1: APIRouter, studio: Studio) -> None:
+    search = studio.search
+
+    @v1.post("/search", tags=["search"], responses={503: {"model": Error}})
+    def find(body: Wanted, user: User) -> Found:
+        """Pictures and moments of clips by what is on them, closest first."""
+        return search.find(
+            user=user, text=body.text, like=body.like, unlike=body.unlike, limit=body.limit, model=body.model
+        )
+
+    @v1.get("/search/status", tags=["search"])
+    def search_status(user: User) -> Status:
+        """How much can be found yet."""
+        return search.status(user)
+
+    @v1.get("/search/duplicates", tags=["search"])
+    def duplicates(user: User, threshold: Annotated[float, Query(ge=0.5, le=1)] = 0.96) -> list[list[str]]:
+        """Groups of ids of pictures that look almost the same."""
+        return search.duplicates(user, threshold)
+
+    @v1.get("/search/map", tags=["search"])
+    def picture_map(user: User, limit: Annotated[int, Query(ge=1, le=50_000)] = 10_000) -> list[Point]:
+        """Pictures on a plane on which alike ones lie close."""
+        return search.map(user, limit)
 
 
 def _add_models(v1: APIRouter, studio: Studio) -> None:
