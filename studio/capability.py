@@ -31,7 +31,7 @@ class StudioError(Exception):
 
 
 class Cancelled(Exception):
-    """Raised inside a running job when its owner cancelled it; everything unwinds, nothing is kept."""
+    """Raised inside a running job when its owner cancelled it; everything unwinds, what it had yielded stays."""
 
 
 class Request(BaseModel):

@@ -255,10 +255,6 @@ class Gallery:
             found = [tuple(map(self._asset, session.scalars(query).all())) for query in (parents, children)]
         return Lineage(*found)
 
-    def discard(self, job_id: str) -> None:
-        """Remove for good what a cancelled job had already made, except what its owner has starred meanwhile."""
-        self._remove(select(AssetRow.id).where(AssetRow.job_id == job_id, AssetRow.starred.is_(False)))
-
     def tidy(self) -> None:
         """At start, before any worker: purge what was deleted 30 days ago and put away what a crash left behind."""
         self._remove(select(AssetRow.id).where(AssetRow.deleted_at < now() - KEEP_DELETED))

@@ -32,7 +32,6 @@ from studio.database import AssetRow, Database, JobRow, ResultRow, now
 
 if TYPE_CHECKING:
     from studio.families import Catalog
-    from studio.gallery import Gallery
     from studio.library import Library
     from studio.settings import Settings
     from studio.worker import Executor
@@ -101,14 +100,12 @@ class Jobs:
         self,
         settings: Settings,
         database: Database,
-        gallery: Gallery,
         library: Library,
         catalog: Catalog,
         capabilities: Iterable[Capability],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._gallery = gallery
         self._library = library
         self._catalog = catalog
         self._capabilities = {capability.name: capability for capability in capabilities}
@@ -236,7 +233,7 @@ class Jobs:
         return self.get(id, user=user)
 
     def cancel(self, id: str, *, user: str) -> Job:
-        """Stop a running job within one step, a queued one at once; nothing of it is kept. Leaves a finished one."""
+        """Stop a running job within one step, a queued one at once. What it has finished by then stays."""
         with self._database.write() as session:
             row = _owned(session, id, user, lock=True)
             status = row.status
@@ -344,7 +341,6 @@ class Jobs:
         self._finish(id, "failed", error=error, error_field=field)
 
     def cancelled(self, id: str) -> None:
-        self._gallery.discard(id)  # before the row changes: a crash in between is repaired by `recover`
         self._finish(id, "cancelled")
 
     def lost(self, id: str, reason: str) -> None:

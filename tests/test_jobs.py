@@ -37,9 +37,8 @@ def database(settings: Settings) -> Iterator[Database]:
 def build(settings: Settings, database: Database) -> Callable[..., Jobs]:
     def make(**changes: Any) -> Jobs:
         changed = settings.model_copy(update=changes)
-        gallery = Gallery(changed, database)
-        library = Library(changed, database, gallery)
-        return Jobs(changed, database, gallery, library, Catalog(changed), [Gradient()])
+        library = Library(changed, database, Gallery(changed, database))
+        return Jobs(changed, database, library, Catalog(changed), [Gradient()])
 
     return make
 
@@ -474,7 +473,7 @@ def test_a_job_that_takes_the_server_down_each_time_is_given_up(build: Callable[
     assert build().get(id, user="local").status == "failed"
 
 
-def test_cancel_keeps_nothing_but_what_was_starred(settings: Settings, database: Database, jobs: Jobs) -> None:
+def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, jobs: Jobs) -> None:
     from PIL import Image
 
     gallery = Gallery(settings, database)
@@ -489,11 +488,12 @@ def test_cancel_keeps_nothing_but_what_was_starred(settings: Settings, database:
         )
         for index in range(2)
     ]
-    gallery.star(assets[1].id, True, user="local")
     jobs.cancel(job.id, user="local")
     jobs.cancelled(job.id)
-    assert jobs.get(job.id, user="local").asset_ids == (assets[1].id,)
-    assert [path.stem for path in (settings.data_dir / "pictures").glob("*/*")] == [assets[1].id]
+    over = jobs.get(job.id, user="local")
+    assert (over.status, over.asset_ids) == ("cancelled", tuple(asset.id for asset in assets))
+    assert gallery.page(user="local").total == 2
+    assert all(gallery.file(asset.id, user="local").read_bytes() == released.png for asset in assets)
 
 
 def test_steps_and_times_of_a_finished_job_are_remembered(jobs: Jobs) -> None:
