@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from studio.capabilities.embed import Embed, EmbedText
 from studio.capabilities.text_to_image import TextToImage
 from studio.capability import Capability
 
-ALL: tuple[Capability, ...] = (TextToImage(),)
+ALL: tuple[Capability, ...] = (TextToImage(), Embed(), EmbedText())
 
 BY_NAME: dict[str, Capability] = {capability.name: capability for capability in ALL}

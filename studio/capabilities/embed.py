@@ -1,0 +1,88 @@
+"""Embeddings for the search: what the studio itself asks for when a picture is saved or a query is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from studio.capability import Capability, Context, PicturesRequest, Record, Request, StudioError
+from studio.clips import Clip
+from studio.families import Catalog
+from studio.reading import Reading, check_pictures
+
+CLIP_FRAMES = 120
+"""Frames of a clip that can be found: one a second, or as many of a longer clip."""
+
+
+class EmbedRequest(PicturesRequest):
+    """Pictures and clips whose vectors are missing."""
+
+    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
+
+
+class EmbedTextRequest(Request):
+    """Words to look for."""
+
+    texts: tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...] = Field(
+        min_length=1, max_length=64, description="Texts to make vectors of."
+    )
+    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
+
+
+class Embed(Capability):
+    """See `EmbedRequest`. Vectors go to `Context.keep_vectors`; only what could not be read becomes a record."""
+
+    name = "embed"
+    title = "Embed"
+    summary = "Make pictures findable."
+    request = EmbedRequest
+    priority = -10
+    hidden = True
+
+    def prepare(self, request: EmbedRequest, catalog: Catalog) -> EmbedRequest:
+        check_pictures(request)
+        return request.model_copy(update={"model": catalog.able(request.model, "embed").id})
+
+    def work(self, request: EmbedRequest) -> float:
+        return float(len(request.pictures))
+
+    def run(self, request: EmbedRequest, context: Context) -> Iterator[Record]:
+        reading = Reading(context, request.model, request.pictures)
+        for batch in reading.batches():
+            seen = [item for item in batch if item.image is not None]
+            images = [item.image for item in seen if item.image is not None]
+            vectors = reading.look(images) if images else ()
+            found = {(item.source.id, 0.0): vector for item, vector in zip(seen, vectors, strict=True)}
+            if found:
+                context.keep_vectors(request.model, found)
+            for item in batch:
+                if item.source.is_clip:
+                    try:
+                        film = reading.film(Clip(context.file(item.source.id)), every=1.0, most=CLIP_FRAMES)
+                        found = {(item.source.id, frame.time): vector for frame, vector in film}
+                        context.keep_vectors(request.model, found)
+                    except StudioError as error:
+                        yield replace(item, error=error.message).record()
+                elif item.error:
+                    yield item.record()
+
+
+class EmbedText(Capability):
+    """See `EmbedTextRequest`. Somebody waits for it, so it goes before everything else."""
+
+    name = "embed-text"
+    title = "Embed text"
+    summary = "Make words comparable with pictures."
+    request = EmbedTextRequest
+    priority = 20
+    hidden = True
+
+    def prepare(self, request: EmbedTextRequest, catalog: Catalog) -> EmbedTextRequest:
+        return request.model_copy(update={"model": catalog.able(request.model, "embed").id})
+
+    def run(self, request: EmbedTextRequest, context: Context) -> Iterator[Record]:
+        vectors = Reading(context, request.model, ("",)).read(request.texts)
+        yield Record(0, {"model": request.model, "vectors": [[round(float(x), 6) for x in row] for row in vectors]})
