@@ -163,9 +163,6 @@ def train_blip(
     if not (folder / "state.pt").exists():
         borrow_eyes(clip, net.vqa.vision_model, clip_pixels(pool.batch(np.arange(min(256, len(pool.scenes))), "cpu")))
     net.to(p.device)
-    if p.device == "cpu":
-        net.vqa.set_attn_implementation("eager")
-        net.caption.set_attn_implementation("eager")
     loop = Loop(folder, net, p.rates["blip"], minutes, max_steps, ema=0.995, decay=0.02)
     start, end, pad = (tokenizer.convert_tokens_to_ids(t) for t in ("[DEC]", "[SEP]", "[PAD]"))
 
