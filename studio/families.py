@@ -812,10 +812,13 @@ def check_local(family: Family) -> None:
 
 
 def _inspect_folder(folder: Path) -> Family:
-    """Row for a diffusers folder. Nothing in it is executed: only JSON and safetensors headers are read."""
+    """Row for a diffusers or transformers folder. Nothing in it is executed: only JSON and safetensors headers are
+    read."""
     index = folder / "model_index.json"
-    if not index.is_file():
-        raise StudioError(f"{folder} has no model_index.json; choose a model's top folder.", field="path")
+    if not index.is_file() and not (folder / "config.json").is_file():
+        raise StudioError(
+            f"{folder} has no model_index.json and no config.json; choose a model's top folder.", field="path"
+        )
     for file in folder.rglob("*"):
         suffix = file.suffix.lower()
         if suffix in _PICKLES:
@@ -828,6 +831,8 @@ def _inspect_folder(folder: Path) -> Family:
             raise StudioError(
                 f"{file.parent.name}/{file.name} asks to load code (auto_map); it is refused.", field="path"
             )
+    if not index.is_file():
+        return _inspect_reader(folder)
     described = _json(index)
     pipeline = described.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
@@ -852,6 +857,31 @@ def _inspect_folder(folder: Path) -> Family:
         read_header(file)
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9
     return _shaped(_own(row, size), folder)
+
+
+def _inspect_reader(folder: Path) -> Family:
+    """Row for a transformers folder of one of `MODEL_CLASSES`, whose files were looked through already."""
+    config = _json(folder / "config.json")
+    classes = config.get("architectures")
+    name = classes[0] if isinstance(classes, list) and len(classes) == 1 else None
+    if not isinstance(name, str) or name not in MODEL_CLASSES:
+        raise StudioError(
+            f"config.json names no model the studio can ask ({', '.join(sorted(MODEL_CLASSES))}).", field="path"
+        )
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise StudioError(f"{folder} has no .safetensors weights; fetch the model again.", field="path")
+    for file in weights:
+        read_header(file)
+    row = next(row for row in UNDERSTANDING if row.repo and row.pipeline == name)
+    vision = config.get("vision_config")
+    side = (vision if isinstance(vision, dict) else config).get("image_size")
+    gb = sum(file.stat().st_size for file in weights) / 1e9
+    return replace(
+        _own(row, gb),
+        native_size=side if isinstance(side, int) and 8 <= side <= 4096 else row.native_size,
+        memory_gb=max(0.1, round(gb * 1.2, 1)),
+    )
 
 
 def _inspect_file(file: Path) -> Family:

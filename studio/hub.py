@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -21,6 +22,13 @@ log = logging.getLogger(__name__)
 
 KEPT = (".json", ".txt", ".model", ".safetensors", ".jinja")
 """Kinds of files that are fetched; anything that could hold code or a pickle is left on the hub."""
+
+READ = re.compile(
+    r"(config|generation_config|preprocessor_config|processor_config|video_preprocessor_config|tokenizer|tokenizer_config"
+    r"|special_tokens_map|added_tokens|vocab|chat_template|model\.safetensors\.index)\.json"
+    r"|vocab\.txt|merges\.txt|chat_template\.jinja|tokenizer\.model|spiece\.model|model(-\d+-of-\d+)?\.safetensors"
+)
+"""Names of the files of a transformers model, which all lie in its top folder."""
 
 SPARE_BYTES = 1_000_000_000
 """Disk space a download leaves free."""
@@ -129,14 +137,17 @@ class Downloads:
                 tqdm_class=bar,
             )
 
-        fetch("model_index.json", _bar(stop, lambda count: None))
+        first = "model_index.json" if family.kind == "diffusion" else "config.json"
+        fetch(first, _bar(stop, lambda count: None))
         tree = {
             entry.path: entry.size
             for entry in api.list_repo_tree(family.repo, revision=revision, recursive=True)
             if isinstance(entry, RepoFile)
         }
-        index = json.loads((folder / "model_index.json").read_text("utf-8"))
-        files = wanted_files(tree, index)
+        if family.kind == "diffusion":
+            files = wanted_files(tree, json.loads((folder / first).read_text("utf-8")))
+        else:
+            files = wanted_of_reader(tree)
         total = sum(files.values())
         here = sum(size for name, size in files.items() if _size(folder / name) == size)
         partial = sum(file.stat().st_size for file in folder.rglob("*.incomplete"))
@@ -187,6 +198,17 @@ def wanted_files(tree: dict[str, int], index: dict[str, Any]) -> dict[str, int]:
             unneeded = path.endswith(".safetensors") and path not in (half or weights)
             if path.endswith(KEPT) and not unneeded and ".bin.index" not in path:
                 chosen[path] = size
+    return chosen
+
+
+def wanted_of_reader(tree: dict[str, int]) -> dict[str, int]:
+    """The same for a transformers model. Raises `StudioError` when its weights are pickles only."""
+    chosen = {path: size for path, size in tree.items() if READ.fullmatch(path)}
+    if not any(path.endswith(".safetensors") for path in chosen):
+        raise StudioError("This model comes as a pickle only, which can run code; it is refused.")
+    if "model.safetensors" in chosen:
+        # Some repositories keep the same weights in one file and in parts.
+        chosen = {path: size for path, size in chosen.items() if "-of-" not in path and ".index." not in path}
     return chosen
 
 

@@ -32,6 +32,8 @@ class Reader:
         self.components = components
         self.batch = 16
         """Pictures read at once; one when memory is short."""
+        self.longest = 320
+        """Words (tokens) that a model which writes freely may write at most."""
         self.tick: Callable[[], object] | None = None
         """Called after every word (token) that is written; may raise to stop the model, for example `Cancelled`."""
 
@@ -340,7 +342,7 @@ class ChatModel(Answerer, Captioner):
 
     @torch.no_grad()
     def answer(self, images: Sequence[Image], question: str, history: Sequence[Turn] = ()) -> Answer:
-        text, sure = self._say(images, (*history, (question, "")), 320)
+        text, sure = self._say(images, (*history, (question, "")), self.longest)
         return Answer(text, sure)
 
     @torch.no_grad()
@@ -357,7 +359,9 @@ class ChatModel(Answerer, Captioner):
 
     @torch.no_grad()
     def caption(self, image: Image, style: Style) -> str:
-        text, _ = self._say([image], ((_WISHES[style], ""),), 320 if style == "detailed" else 120)
+        text, _ = self._say(
+            [image], ((_WISHES[style], ""),), self.longest if style == "detailed" else min(120, self.longest)
+        )
         return text if style == "detailed" else text.strip('"')
 
     def _say(self, images: Sequence[Image], turns: Sequence[Turn], longest: int) -> tuple[str, float]:
@@ -403,10 +407,10 @@ class Florence(Captioner):
         task = {"short": "<CAPTION>", "detailed": "<MORE_DETAILED_CAPTION>"}.get(style, "<DETAILED_CAPTION>")
         processor = self.components["processor"]
         inputs = self._put(processor(images=image.convert("RGB"), text=task, return_tensors="pt"))
-        said = self.model.generate(**inputs, max_new_tokens=256, num_beams=3, do_sample=False, **self._watched())
-        raw = processor.batch_decode(said, skip_special_tokens=False)[0]
-        text = processor.post_process_generation(raw, task=task, image_size=image.size)[task]
-        text = " ".join(text.replace("<pad>", "").split())
+        said = self.model.generate(
+            **inputs, max_new_tokens=self.longest, num_beams=3, do_sample=False, **self._watched()
+        )
+        text = " ".join(processor.batch_decode(said, skip_special_tokens=True)[0].split())
         return _LEAD.sub("", text) if style in ("alt", "prompt") else text
 
 

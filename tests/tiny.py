@@ -1,4 +1,4 @@
-"""Tiny pipelines with random weights, of each family's true classes, saved in the family's folder layout.
+"""Tiny pipelines and readers with random weights, of each family's true classes, saved in the family's folder layout.
 
 ``place(id, settings)`` puts one where the catalogue expects the family, so that it goes through the same manager as
 the real one. Each is built once per test session, in one to three seconds.
@@ -35,17 +35,53 @@ from diffusers import (
     ZImageTransformer2DModel,
 )
 from transformers import (
+    BartConfig,
+    BartTokenizer,
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipForQuestionAnswering,
+    BlipImageProcessor,
+    BlipProcessor,
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    Florence2Processor,
+    LlamaConfig,
     Qwen2Tokenizer,
+    Qwen2VLImageProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+    SiglipProcessor,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    SmolVLMImageProcessor,
+    SmolVLMProcessor,
+    SmolVLMVideoProcessor,
+    VideoMAEConfig,
+    VideoMAEForVideoClassification,
+    VideoMAEImageProcessor,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
 )
 
 from studio.capability import Cancelled
-from studio.families import COMPLETE, Catalog
+from studio.families import COMPLETE, UNDERSTANDING, Catalog
 from studio.models import ModelManager
 from studio.settings import Settings
 
@@ -282,6 +318,190 @@ def z_image() -> ZImagePipeline:
     )
 
 
+# -- models that read pictures: (model, processor) --
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+
+def clip() -> tuple[Any, Any]:
+    torch.manual_seed(8)
+    text = {**SMALL, "vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    vision = {**SMALL, "image_size": 32, "patch_size": 8}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
+    size = {"height": 32, "width": 32}
+    pixels = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size)
+    return CLIPModel(config), CLIPProcessor(pixels, clip_tokenizer())
+
+
+def siglip() -> tuple[Any, Any]:
+    torch.manual_seed(9)
+    tokenizer = byte_tokenizer("<pad>", "<eos>")
+    text = {**SMALL, "vocab_size": len(tokenizer), "max_position_embeddings": 64, "pad_token_id": 256}
+    vision = {**SMALL, "image_size": 32, "patch_size": 8}
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
+    return model, SiglipProcessor(SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+
+
+def byte_tokenizer(*special: str) -> Qwen2Tokenizer:
+    """Every byte is a token; ``special`` come after them, the first pads and the last ends."""
+    vocab = {token: index for index, token in enumerate([*byte_alphabet(), *special])}
+    return Qwen2Tokenizer(
+        vocab, [], pad_token=special[0], eos_token=special[-1], additional_special_tokens=list(special)
+    )
+
+
+def words() -> BertTokenizer:
+    """Letters and a few words, with BLIP's own mark for the start of an answer."""
+    letters = [chr(code) for code in range(97, 123)]
+    known = ["yes", "no", "a", "picture", "of", "red", "blue", "fox", "cat", "where", "is", "it", "the", "?"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", *known, *letters, *(f"##{x}" for x in letters)]
+    vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    return BertTokenizer(vocab=vocab, bos_token="[DEC]", model_max_length=64)
+
+
+def blip(cls: type) -> tuple[Any, Any]:
+    torch.manual_seed(10)
+    tokenizer = words()
+    marks = {"bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
+    text = {
+        **SMALL,
+        **marks,
+        "vocab_size": len(tokenizer),
+        "encoder_hidden_size": 16,
+        "max_position_embeddings": 64,
+        "projection_dim": 16,
+    }
+    vision = {**SMALL, "image_size": 32, "patch_size": 8}
+    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16, image_text_hidden_size=16)
+    return cls(config), BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+
+
+def chat_template(image: str) -> str:
+    return (
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+
+
+def smolvlm() -> tuple[Any, Any]:
+    torch.manual_seed(11)
+    tokenizer = byte_tokenizer(
+        "<|pad|>", "<image>", "<fake_token_around_image>", "<global-img>", "<video>", "<|im_start|>", "<|im_end|>"
+    )
+    text = LlamaConfig(**SMALL, num_key_value_heads=2, vocab_size=len(tokenizer), pad_token_id=256, eos_token_id=262)
+    vision = {**SMALL, "image_size": 32, "patch_size": 8}
+    config = SmolVLMConfig(text_config=text, vision_config=vision, image_token_id=257, scale_factor=2)
+    sizes = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
+    processor = SmolVLMProcessor(
+        SmolVLMImageProcessor(**sizes),
+        tokenizer,
+        SmolVLMVideoProcessor(**sizes),
+        image_seq_len=4,
+        chat_template=chat_template("<image>"),
+    )
+    model = SmolVLMForConditionalGeneration(config)
+    model.generation_config.eos_token_id = 262
+    return model, processor
+
+
+def qwen_vl() -> tuple[Any, Any]:
+    torch.manual_seed(12)
+    marks = ("<|endoftext|>", "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|im_start|>")
+    tokenizer = byte_tokenizer(*marks, "<|im_end|>")
+    config = Qwen3VLConfig(
+        text_config={
+            **SMALL,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "vocab_size": len(tokenizer),
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=257,
+        video_token_id=258,
+        vision_start_token_id=259,
+        vision_end_token_id=260,
+    )
+    sizes = {"patch_size": 16, "merge_size": 2, "size": {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}}
+    processor = Qwen3VLProcessor(
+        Qwen2VLImageProcessor(**sizes),
+        tokenizer,
+        Qwen3VLVideoProcessor(**sizes),
+        chat_template=chat_template("<|vision_start|><|image_pad|><|vision_end|>"),
+    )
+    model = Qwen3VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = 262
+    return model, processor
+
+
+def florence() -> tuple[Any, Any]:
+    torch.manual_seed(13)
+    letters = byte_alphabet()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<image>"]
+    vocab = {token: index for index, token in enumerate([*special, *letters])}
+    tokenizer = BartTokenizer(vocab, [], extra_special_tokens={"image_token": "<image>"})
+    text = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=24,
+        decoder_ffn_dim=24,
+        max_position_embeddings=600,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=2,
+    )
+    vision = {
+        "depths": (1, 1),
+        "patch_size": (7, 3),
+        "patch_stride": (4, 2),
+        "patch_padding": (3, 1),
+        "patch_prenorm": (False, True),
+        "embed_dim": (8, 16),
+        "num_heads": (2, 2),
+        "num_groups": (2, 2),
+        "window_size": 4,
+        "projection_dim": 16,
+    }
+    config = Florence2Config(text_config=text, vision_config=vision, image_token_id=5)
+    pixels = CLIPImageProcessor(size={"height": 64, "width": 64}, do_center_crop=False)
+    pixels.image_seq_length = 65
+    return Florence2ForConditionalGeneration(config), Florence2Processor(pixels, tokenizer)
+
+
+def classifier() -> tuple[Any, Any]:
+    torch.manual_seed(14)
+    config = ViTConfig(**SMALL, image_size=32, patch_size=8, id2label={0: "normal", 1: "nsfw"})
+    return ViTForImageClassification(config), ViTImageProcessor(size={"height": 32, "width": 32})
+
+
+def videomae() -> tuple[Any, Any]:
+    torch.manual_seed(15)
+    names = {0: "juggling", 1: "swimming", 2: "yoga"}
+    config = VideoMAEConfig(**SMALL, image_size=32, patch_size=8, num_frames=4, tubelet_size=2, id2label=names)
+    size = {"height": 32, "width": 32}
+    return VideoMAEForVideoClassification(config), VideoMAEImageProcessor(size={"shortest_edge": 32}, crop_size=size)
+
+
 BUILDERS: dict[str, Callable[[], Any]] = {
     "starter": starter,
     "sd15": sd15,
@@ -291,6 +511,20 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "lcm-dreamshaper": lcm,
     "flux2-klein-4b": klein,
     "z-image-turbo": z_image,
+    "starter-clip": clip,
+    "starter-vqa": lambda: blip(BlipForQuestionAnswering),
+    "starter-caption": lambda: blip(BlipForConditionalGeneration),
+    "clip-vit-l14": clip,
+    "siglip2": siglip,
+    "blip-vqa": lambda: blip(BlipForQuestionAnswering),
+    "blip-caption": lambda: blip(BlipForConditionalGeneration),
+    "florence-2": florence,
+    "smolvlm2-500m": smolvlm,
+    "smolvlm2-2b": smolvlm,
+    "qwen3-vl-2b": qwen_vl,
+    "qwen3-vl-4b": qwen_vl,
+    "nsfw": classifier,
+    "videomae": videomae,
 }
 """One row per family: a new family gets its tiny pipeline here."""
 
@@ -300,7 +534,11 @@ def folder(id: str) -> Path:
     """The saved pipeline of family ``id``; shared, so never write into it."""
     root = Path(tempfile.mkdtemp(prefix=f"tiny-{id}-"))
     pipe = BUILDERS[id]()
-    pipe.save_pretrained(root, safe_serialization=True)
+    if isinstance(pipe, tuple):
+        for part in pipe:
+            part.save_pretrained(root)
+    else:
+        pipe.save_pretrained(root, safe_serialization=True)
     return root
 
 
@@ -312,14 +550,15 @@ def settings(root: Path, **more: Any) -> Settings:
 
 def place(id: str, at: Settings) -> Path:
     """Put family ``id`` where the catalogue looks for it. Files are hard links: replace them, never edit them."""
-    target = at.starter_dir / "painter" if id == "starter" else at.models_dir / id
+    shipped = {"starter": "painter", **{row.id: row.folder for row in UNDERSTANDING if row.folder}}
+    target = at.starter_dir / shipped[id] if id in shipped else at.models_dir / id
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copytree(folder(id), target, copy_function=os.link)
     except shutil.Error:
         shutil.rmtree(target)
         shutil.copytree(folder(id), target)
-    if id != "starter":
+    if id not in shipped:
         (target / COMPLETE).write_text(json.dumps({"revision": "0" * 40}))
     return target
 
