@@ -85,7 +85,7 @@
 
     sayMode() {
       const meaning = this.mode === "meaning";
-      this.field.placeholder = meaning ? "a red fruit, something that flies, blue -sky" : "apple, blue, sticker";
+      this.field.placeholder = meaning ? "a red apple, something round -blue" : "apple, blue, sticker";
       this.field.setAttribute("aria-label", meaning ? "Search by meaning" : "Search prompts");
     }
 
@@ -124,6 +124,7 @@
 
     async show(view) {
       this.view = view;
+      this.root.firstElementChild.dataset.view = view;
       this.grid.hidden = view !== "grid";
       this.groups.hidden = view !== "twins";
       this.map.root.hidden = view !== "map";
@@ -417,7 +418,7 @@
     /** Where a point (-1..1) is on the canvas, in CSS pixels. */
     at(point) {
       const { clientWidth: width, clientHeight: height } = this.root;
-      return [width / 2 + this.view.x + point.x * this.view.zoom * (width / 2 - 50), height / 2 + this.view.y - point.y * this.view.zoom * (height / 2 - 50)];
+      return [width / 2 + this.view.x + point.x * this.view.zoom * (width / 2 - 84), height / 2 + this.view.y - point.y * this.view.zoom * (height / 2 - 84)];
     }
 
     side() {

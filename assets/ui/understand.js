@@ -24,6 +24,12 @@
     return h("button.thumb", { type: "button", title: record.name, "aria-label": `${record.name}${badge ? `, ${badge}` : ""}`, onclick: open }, picture(id), badge && h("span.thumb-badge", {}, badge));
   }
 
+  /** A large picture in a frame of its own shape, so that what is laid over it fits. */
+  function shown(id, image) {
+    const { width = 1, height = 1 } = known.get(id) || {};
+    return h("div.inspect-picture", { style: { "--ratio": `${width / height}` } }, image);
+  }
+
   function unreadable(records) {
     const bad = records.filter((each) => each.error);
     if (!bad.length) return "";
@@ -401,7 +407,7 @@
     }
 
     detail(record) {
-      const frame = h("div.inspect-picture", {}, picture(record.picture, { large: true, alt: record.name }));
+      const frame = shown(record.picture, picture(record.picture, { large: true, alt: record.name }));
       const heat = record.heat || {};
       const list = h("div.bars");
       const look = (label) => {
@@ -612,7 +618,7 @@
     }
 
     detail(record) {
-      return [h("div.inspect-picture", {}, picture(record.picture, { large: true, alt: record.caption })), h("div.inspect-side", {}, h("p.inspect-top", {}, record.caption), this.moves(record))];
+      return [shown(record.picture, picture(record.picture, { large: true, alt: record.caption })), h("div.inspect-side", {}, h("p.inspect-top", {}, record.caption), this.moves(record))];
     }
   }
 
@@ -761,7 +767,7 @@
 
     detail(record) {
       return [
-        h("div.inspect-picture", {}, picture(record.picture, { large: true, alt: record.name })),
+        shown(record.picture, picture(record.picture, { large: true, alt: record.name })),
         h("div.inspect-side", {}, h("p.inspect-top", { "data-lane": record.lane }, LANES.find(([lane]) => lane === record.lane)[1]),
           h("ul.answers", {}, record.checks.map((each) =>
             h("li", { "data-lane": this.tone(each.ok) }, h("p", {}, each.question), h("span.table-share", {}, bar(each.yes), `yes ${percent(each.yes)}`), h("small", {}, `wanted: ${each.want ? "yes" : "no"}`))))),
@@ -860,14 +866,14 @@
     }
 
     detail(record) {
-      return [h("div.inspect-picture", {}, picture(record.picture, { large: true, alt: record.name })),
+      return [shown(record.picture, picture(record.picture, { large: true, alt: record.name })),
         h("div.inspect-side", {}, h("dl.measures", {}, MEASURES.map(([name, words, why, say]) => h("div", {}, h("dt", {}, words, h("small", {}, why)), h("dd", {}, record[name] === null || record[name] === undefined ? "no prompt" : say(record[name]))))))];
     }
 
     report(record) {
       if (!record) return h("div");
       const number = (title, value, why, low) => h("article.figure", {}, h("h4", {}, title), h("p.figure-value", {}, value), h("p", {}, why), low && h("small", {}, low));
-      const odd = (title, rows) => rows?.length ? h("section.odd", {}, h("h3", {}, title), h("div.grid", {}, rows.map((each) => cell(each, percent(Math.max(each.likeness, 0)), () => new Inspector(rows, rows.indexOf(each), (one) => [h("div.inspect-picture", {}, picture(one.picture, { large: true, alt: one.name })), h("div.inspect-side", {}, h("p.inspect-top", {}, one.name), h("p", {}, `Cosine ${one.likeness} with the most alike picture of the other set.`))]))))) : "";
+      const odd = (title, rows) => rows?.length ? h("section.odd", {}, h("h3", {}, title), h("div.grid", {}, rows.map((each) => cell(each, percent(Math.max(each.likeness, 0)), () => new Inspector(rows, rows.indexOf(each), (one) => [shown(one.picture, picture(one.picture, { large: true, alt: one.name })), h("div.inspect-side", {}, h("p.inspect-top", {}, one.name), h("p", {}, `Cosine ${one.likeness} with the most alike picture of the other set.`))]))))) : "";
       return h("div.report", {},
         h("div.figures", {},
           number("CMMD", record.cmmd.toFixed(2), "Distance of the two sets. 0 means that they cannot be told apart.", "Bears few pictures best."),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from studio.worker import WorkerState
 
 _STATUS = {
-    "starting": "Worker is starting", "ready": "Ready", "busy": "Drawing", "stopped": "Worker has stopped",
+    "starting": "Worker is starting", "ready": "Ready", "busy": "Working", "stopped": "Worker has stopped",
 }  # fmt: skip
 
 
