@@ -1,4 +1,4 @@
-"""A real capability that needs no model: draws a seeded gradient slowly and fails on demand, to test the queue with."""
+"""Real capabilities that need no model: one draws, one answers, one is hidden; slow and failing on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from studio.capability import Capability, Context, Output, Request, StudioError
+from studio.capability import Capability, Context, Output, PictureId, PicturesRequest, Record, Request, StudioError
 from studio.families import Catalog
 
 
@@ -76,4 +76,70 @@ class Gradient(Capability):
             time.sleep(3600)
 
 
-ALL = (Gradient(),)
+class LookRequest(PicturesRequest):
+    others: tuple[PictureId, ...] = Field(default=(), max_length=5, description="More pictures.")
+    other_board: str = Field(default="", max_length=64, description="More pictures.")
+    model: str = Field(default="", description="Not used.")
+    step_seconds: float = Field(default=0.0, ge=0, le=10, description="Seconds for each picture.")
+    die_before: int = Field(default=-1, description="Die once before this record.")
+
+
+class Look(Capability):
+    """One record a picture: its mean colour."""
+
+    name = "look"
+    title = "Look"
+    summary = "Tell the colour of pictures."
+    request = LookRequest
+    priority = 10
+
+    def prepare(self, request: LookRequest, catalog: Catalog) -> LookRequest:
+        if not request.pictures:
+            raise StudioError("Choose at least one picture.", field="pictures")
+        return request.model_copy(update={"model": request.model or "starter"})
+
+    def work(self, request: LookRequest) -> float:
+        return len(request.pictures)
+
+    def run(self, request: LookRequest, context: Context) -> Iterator[Record]:
+        first = context.settings.data_dir / "fault-happened"
+        for index, id in enumerate(request.pictures):
+            if index in context.kept:
+                continue
+            with open(context.settings.data_dir / "looked", "a") as file:
+                file.write(f"{index}\n")
+            if index == request.die_before and not first.exists():
+                first.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(request.step_seconds)
+            source = context.source(id)
+            try:
+                mean = np.asarray(context.picture(id)).mean((0, 1)).round().astype(int).tolist()
+                said = {"colour": mean}
+            except StudioError as error:
+                said = {"error": error.message}
+            context.progress(index + 1, len(request.pictures))
+            yield Record(index, {"picture": id, "name": source.name, **said}, (f"Looked at {source.name}.",))
+
+
+class Hush(Capability):
+    """Keeps a vector of each picture."""
+
+    name = "hush"
+    title = "Hush"
+    summary = "Work nobody asked for."
+    request = PicturesRequest
+    priority = -10
+    hidden = True
+
+    def prepare(self, request: PicturesRequest, catalog: Catalog) -> PicturesRequest:
+        return request
+
+    def run(self, request: PicturesRequest, context: Context) -> Iterator[Record]:
+        for id in request.pictures:
+            assert context.file(id).is_file()
+            context.keep_vectors("probe", {(id, 0.0): np.array([0.6, 0.8], np.float32)})
+            yield Record(0, {"heard": id})
+
+
+ALL = (Gradient(), Look(), Hush())

@@ -1,0 +1,368 @@
+"""What users hand in: files told by their content, boards, checklists, and nothing of it for anybody else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import Field
+from sqlalchemy import select, update
+
+from studio.capability import PictureId, PicturesRequest, StudioError
+from studio.database import AssetRow, BoardItemRow, Database, EmbeddingRow, UploadRow, now
+from studio.gallery import KEEP_DELETED, Gallery
+from studio.library import MAX_FRAMES, MEDIA_TYPES, Library
+from studio.settings import Settings
+from studio.trust import Trust
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings)
+    database.open()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def gallery(settings: Settings, database: Database) -> Gallery:
+    return Gallery(settings, database)
+
+
+@pytest.fixture
+def library(settings: Settings, database: Database, gallery: Gallery) -> Library:
+    return Library(settings.model_copy(update={"max_upload_mb": 1}), database, gallery)
+
+
+def picture(colour: Any = "red", format: str = "PNG", size: tuple[int, int] = (64, 48), **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    mode = "RGBA" if isinstance(colour, tuple) and len(colour) == 4 else "RGB"
+    Image.new(mode, size, colour).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def animation(format: str, frames: int = 5, size: tuple[int, int] = (64, 48)) -> bytes:
+    buffer = io.BytesIO()
+    first, *rest = [Image.new("RGB", size, (index * 40 % 256, 0, index % 256)) for index in range(frames)]
+    first.save(buffer, format, save_all=True, append_images=rest, duration=200)
+    return buffer.getvalue()
+
+
+def video(path: Path, code: str = "mp4v") -> bytes:
+    """Two seconds, red at first."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 10, (64, 48))
+    for index in range(20):
+        writer.write(np.full((48, 64, 3), (0, 0, 255) if index < 10 else (255, 0, 0), np.uint8))
+    writer.release()
+    return path.read_bytes()
+
+
+def drawn(gallery: Gallery, settings: Settings, *, owner: str = "local", index: int = 0, prompt: str = "a pear") -> str:
+    """Id of a picture in the gallery."""
+    released = Trust(settings.model_copy(update={"watermark": False})).release(
+        Image.new("RGB", (32, 32), "blue"), parameters={"prompt": prompt}
+    )
+    return gallery.add(
+        released, owner=owner, job_id="job", index=index, capability="gradient", family="", seed=7,
+        parameters={"prompt": prompt},
+    ).id  # fmt: skip
+
+
+def refused(call: Callable[[], object], status: int, field: str | None = None) -> str:
+    with pytest.raises(StudioError) as caught:
+        call()
+    assert (caught.value.status, caught.value.field) == (status, field)
+    assert "\n" not in caught.value.message
+    assert caught.value.message.endswith(".")
+    return caught.value.message
+
+
+# -- uploads -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_what_its_content_says(library: Library, tmp_path: Path) -> None:
+    given = {
+        "png": picture(),
+        "jpeg": picture("green", "JPEG"),
+        "webp": picture("blue", "WEBP"),
+        "gif": picture("white", "GIF"),
+        "clip gif": animation("GIF"),
+        "clip webp": animation("WEBP"),
+        "clip mp4": video(tmp_path / "a.mp4"),
+        "clip mov": video(tmp_path / "a.mov"),
+        "clip webm": video(tmp_path / "a.webm", "VP80"),
+    }
+    for what, data in given.items():
+        kind, format = what.split() if " " in what else ("picture", what)
+        upload = library.add(data, "misleading.txt", user="local")
+        assert (upload.kind, upload.format, upload.width, upload.height) == (kind, format, 64, 48), what
+        assert upload.media_type == MEDIA_TYPES[format]
+        assert (upload.bytes, upload.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        path = library.file(upload.id, user="local")
+        assert path.read_bytes() == data
+        assert path.suffix == f".{format}"
+        with Image.open(library.thumbnail(upload.id, user="local")) as small:
+            assert (small.format, max(small.size)) == ("WEBP", 64)
+        source = library.source(upload.id, user="local")
+        assert (source.name, source.prompt, source.is_clip) == ("misleading.txt", "", kind == "clip")
+    lengths = {each.format: each.seconds for each in library.uploads("local") if each.kind == "clip"}
+    assert lengths == pytest.approx({"gif": 1.0, "webp": 1.0, "mp4": 2.0, "mov": 2.0, "webm": 2.0}, abs=0.11)
+
+
+def test_pictures_are_read_upright_opaque_and_as_rgb(library: Library, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # taken with the camera on its side
+    for data, size, corner in (
+        (picture((255, 0, 0, 0)), (64, 48), (255, 255, 255)),
+        (picture("red", "JPEG", exif=turned, quality=95), (48, 64), (254, 0, 0)),
+        (picture("blue", "GIF"), (64, 48), (0, 0, 255)),
+    ):
+        image = library.picture(library.add(data, "x", user="local").id, user="local")
+        assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", size, corner)
+    clip = library.add(animation("GIF"), "film.gif", user="local")
+    assert "film.gif is a clip" in refused(lambda: library.picture(clip.id, user="local"), 422, "pictures")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        b"%!PS-Adobe-3.0 EPSF-3.0",
+        picture()[:90],
+        picture("red", "JPEG")[:200],
+        animation("GIF")[:40],
+        b"\0\0\0\x18ftypisom" + bytes(100),
+        b"\x1a\x45\xdf\xa3" + bytes(100),
+        b"RIFF\0\0\0\0WEBP" + bytes(100),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_what_cannot_be_decoded_leaves_nothing(library: Library, settings: Settings, data: bytes) -> None:
+    with pytest.raises(StudioError) as caught:
+        library.add(data, "a.png", user="local")
+    assert caught.value.status == 422
+    assert library.uploads("local") == []
+    assert [path for path in (settings.data_dir / "uploads").rglob("*") if path.is_file()] == []
+
+
+def test_what_is_too_large_is_refused(library: Library, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    for given in (tmp_path / "noise.png", (tmp_path / "noise.png").read_bytes()):
+        assert "STUDIO_MAX_UPLOAD_MB" in refused(lambda given=given: library.add(given, "x", user="local"), 422)
+    huge = picture("black", size=(6000, 6000), compress_level=9)
+    assert len(huge) < 1_000_000
+    assert "megapixels" in refused(lambda: library.add(huge, "x", user="local"), 422, "image")
+    assert "cannot be read" in refused(lambda: library.add(tmp_path / "none.png", "x", user="local"), 422)
+    frame = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+    long = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff" + frame * (MAX_FRAMES + 1) + b";"
+    assert "cut it" in refused(lambda: library.add(long, "x", user="local"), 422)
+
+
+def test_the_same_bytes_are_the_same_upload(library: Library) -> None:
+    first = library.add(picture(), "C:\\pictures\\a\u202e\n.png", user="local")
+    assert first.name == "a.png"
+    assert library.add(picture(), "b.png", user="local") == first
+    assert library.add(picture(), "../../etc/b.png", user="eve").id != first.id
+    assert library.delete([first.id], user="local") == 1
+    assert library.uploads("local") == []
+    assert library.add(picture(), "b.png", user="local").id == first.id
+    library.file(first.id, user="local").unlink()
+    assert "hand it in again" in refused(lambda: library.file(first.id, user="local"), 410)
+    assert library.add(picture(), "b.png", user="local").id == first.id
+    assert library.file(first.id, user="local").read_bytes() == picture()
+
+
+def test_a_deleted_upload_can_be_restored_until_it_is_purged(
+    library: Library, database: Database, settings: Settings
+) -> None:
+    kept, gone = (library.add(picture(colour), f"{colour}.png", user="local") for colour in ("red", "green"))
+    board = library.create_board("local", "both", [kept.id, gone.id])
+    vector = np.array([0.6, 0.8], np.float32)
+    library.keep_vectors("m", {(each.id, 0.0): vector for each in (kept, gone)}, user="local")
+    assert library.delete([kept.id, gone.id, "f" * 32], user="local") == 2
+    assert library.boards("local")[0].count == 0
+    assert library.restore([kept.id], user="local") == 1
+    assert library.board_pictures(board.id, user="local") == (kept.id,)
+    library.tidy()
+    assert library.source(gone.id, user="local").name == "green.png"
+
+    path, thumbnail = library.file(gone.id, user="local"), library.thumbnail(gone.id, user="local")
+    with database.write() as session:
+        old = update(UploadRow).where(UploadRow.id == gone.id).values(deleted_at=now() - 2 * KEEP_DELETED)
+        session.execute(old)
+    library.tidy()
+    assert not path.exists()
+    assert not thumbnail.exists()
+    assert "no such" in refused(lambda: library.source(gone.id, user="local"), 404)
+    with database.read() as session:
+        assert session.scalars(select(EmbeddingRow.picture_id)).all() == [kept.id]
+        assert session.scalars(select(BoardItemRow.picture_id)).all() == [kept.id]
+
+
+def test_files_that_no_row_names_are_put_away(library: Library, database: Database, settings: Settings) -> None:
+    lost, kept = library.add(picture(), "a.png", user="local"), library.add(picture("blue"), "b.png", user="local")
+    stray = library.file(kept.id, user="local").with_suffix(".1234.tmp")
+    stray.write_bytes(b"half")
+    with database.write() as session:
+        session.delete(session.get_one(UploadRow, lost.id))
+    library.tidy()
+    assert not stray.exists()
+    assert library.file(kept.id, user="local").exists()
+    assert (settings.data_dir / "unlisted" / f"{lost.id}.png").read_bytes() == picture()
+
+
+def test_gallery_pictures_are_found_by_the_same_questions(
+    library: Library, gallery: Gallery, settings: Settings
+) -> None:
+    id = drawn(gallery, settings, prompt="a pear " * 20)
+    source = library.source(id, user="local")
+    assert source.prompt == ("a pear " * 20)
+    assert source.name.startswith("a pear")
+    assert len(source.name) <= 60
+    assert not source.is_clip
+    assert library.file(id, user="local") == gallery.file(id, user="local")
+    assert library.thumbnail(id, user="local") == gallery.thumbnail(id, user="local")
+    assert library.picture(id, user="local").getpixel((0, 0)) == (0, 0, 255)
+    assert not library.has(id, user="local")
+    refused(lambda: library.get(id, user="local"), 404)
+
+
+def test_another_user_sees_nothing(library: Library, gallery: Gallery, settings: Settings) -> None:
+    upload, asset = library.add(picture(), "a.png", user="local").id, drawn(gallery, settings)
+    board = library.create_board("local", "mine", [upload, asset]).id
+    library.save_checklist("local", "mine", ["Whole?"])
+    for id in (upload, asset, "f" * 32, "..", "../studio.db", "", "A" * 32):
+        for look in (library.source, library.file, library.thumbnail, library.picture, library.get):
+            refused(lambda look=look, id=id: look(id, user="eve"), 404)
+    for touch in (
+        lambda: library.board_pictures(board, user="eve"),
+        lambda: library.add_to_board(board, [], user="eve"),
+        lambda: library.remove_from_board(board, [upload], user="eve"),
+        lambda: library.rename_board(board, "x", user="eve"),
+        lambda: library.delete_board(board, user="eve"),
+        lambda: library.resolve(PicturesRequest(board=board), "eve"),
+    ):
+        refused(touch, 404, "board")
+    refused(lambda: library.create_board("eve", "x", [upload]), 404, "pictures")
+    refused(lambda: library.resolve(PicturesRequest(pictures=(asset,)), "eve"), 404, "pictures")
+    assert library.delete([upload], user="eve") == 0
+    library.delete_checklist("eve", "mine")
+    assert (library.boards("eve"), library.uploads("eve"), library.checklists("eve")) == ([], [], [])
+    assert library.board_pictures(board, user="local") == (upload, asset)
+    assert [each.name for each in library.checklists("local")] == ["mine"]
+
+
+# -- boards ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_board_keeps_the_order_in_which_pictures_came(library: Library, gallery: Gallery, settings: Settings) -> None:
+    a, b, c = (library.add(picture(colour), "x.png", user="local").id for colour in ("red", "green", "blue"))
+    d = drawn(gallery, settings)
+    board = library.create_board("local", "  my \n board ", [c, a, c])
+    assert (board.name, board.count) == ("my board", 2)
+    assert library.add_to_board(board.id, [b, a, d, b], user="local") == 2
+    assert library.board_pictures(board.id, user="local") == (c, a, b, d)
+    assert library.remove_from_board(board.id, [a, a, "f" * 32], user="local") == 1
+    gallery.delete([d], user="local")
+    assert library.board_pictures(board.id, user="local") == (c, b)
+    gallery.restore([d], user="local")
+    assert library.add_to_board(board.id, [a], user="local") == 1
+    assert library.board_pictures(board.id, user="local") == (c, b, d, a)
+    library.rename_board(board.id, "Another", user="local")
+    library.create_board("local", "empty")
+    assert [(each.name, each.count) for each in library.boards("local")] == [("Another", 4), ("empty", 0)]
+    library.delete_board(board.id, user="local")
+    assert [each.name for each in library.boards("local")] == ["empty"]
+    assert library.get(a, user="local").id == a
+
+
+def test_bad_boards_are_refused(library: Library) -> None:
+    board = library.create_board("local", "one")
+    library.create_board("eve", "one")
+    two = library.create_board("local", "two")
+    assert "'one'" in refused(lambda: library.create_board("local", " one "), 409, "name")
+    refused(lambda: library.rename_board(two.id, "one", user="local"), 409, "name")
+    library.rename_board(board.id, "one", user="local")
+    for name in ("", "  ", "x" * 81):
+        refused(lambda name=name: library.create_board("local", name), 422, "name")
+    refused(lambda: library.add_to_board(board.id, ["f" * 32], user="local"), 404, "pictures")
+    assert [each.name for each in library.boards("local")] == ["one", "two"]
+
+
+class TwoSets(PicturesRequest):
+    others: tuple[PictureId, ...] = Field(default=(), max_length=3)
+    other_board: str = ""
+
+
+def test_a_request_gets_the_pictures_of_its_boards(library: Library) -> None:
+    ids = [library.add(picture((index, 0, 0)), "x.png", user="local").id for index in range(5)]
+    board = library.create_board("local", "some", ids[1:4])
+    request = TwoSets(pictures=(ids[0], ids[2], ids[0]), board=board.id, others=(ids[4],), other_board=board.id)
+    assert "4 pictures; one job takes at most 3" in refused(
+        lambda: library.resolve(request, "local"), 422, "other_board"
+    )
+    library.delete([ids[3]], user="local")
+    resolved = library.resolve(request, "local")
+    assert resolved.pictures == (ids[0], ids[2], ids[1])
+    assert resolved.others == (ids[4], ids[1], ids[2])
+    assert (resolved.board, resolved.other_board) == ("", "")
+    assert library.resolve(resolved, "local") == resolved
+    assert library.resolve(PicturesRequest(), "local") == PicturesRequest()
+    empty = library.create_board("local", "empty")
+    assert "empty" in refused(lambda: library.resolve(PicturesRequest(board=empty.id), "local"), 422, "board")
+    assert ids[3] in refused(lambda: library.resolve(PicturesRequest(pictures=(ids[3],)), "local"), 404, "pictures")
+    several = PicturesRequest(pictures=("e" * 32, "f" * 32))
+    assert "1 more" in refused(lambda: library.resolve(several, "local"), 404, "pictures")
+
+
+# -- checklists and vectors --------------------------------------------------------------------------------------------
+
+
+def test_checklists_are_kept_by_name(library: Library) -> None:
+    asked = ["Is it whole? ", {"question": "Any text?", "want": False}]
+    kept = library.save_checklist("local", " shop ", asked)
+    assert kept.questions == ({"question": "Is it whole?", "want": True}, {"question": "Any text?", "want": False})
+    assert library.checklists("local") == [kept]
+    library.save_checklist("local", "shop", ["Only this?"])
+    assert [len(each.questions) for each in library.checklists("local")] == [1]
+    for name, questions, field in (
+        ("", ["x"], "name"),
+        ("x" * 81, ["x"], "name"),
+        ("a", [], "questions"),
+        ("a", [" "], "questions"),
+        ("a", ["x" * 501], "questions"),
+        ("a", ["x"] * 101, "questions"),
+        ("a", [{"question": "x", "want": "yes"}], "questions"),
+        ("a", [{"want": True}], "questions"),
+    ):
+        refused(lambda name=name, those=questions: library.save_checklist("local", name, those), 422, field)
+    library.delete_checklist("local", "shop")
+    assert library.checklists("local") == []
+
+
+def test_vectors_are_replaced_and_read_back(library: Library, database: Database) -> None:
+    id = library.add(picture(), "a.png", user="local").id
+    library.keep_vectors("m", {(id, 0.0): np.array([1, 0], np.float32)}, user="local")
+    library.keep_vectors(
+        "m", {(id, 0.0): np.array([0.6, 0.8], np.float32), (id, 1.5): np.ones(2, np.float32)}, user="local"
+    )
+    with database.read() as session:
+        rows = session.scalars(select(EmbeddingRow).order_by(EmbeddingRow.time)).all()
+        assert session.scalars(select(AssetRow)).all() == []
+    assert [(row.picture_id, row.model, row.time, row.owner) for row in rows] == [
+        (id, "m", 0.0, "local"),
+        (id, "m", 1.5, "local"),
+    ]
+    assert np.frombuffer(rows[0].vector, "<f2") == pytest.approx([0.6, 0.8], abs=1e-3)
