@@ -131,7 +131,7 @@ class Library:
         The same bytes a second time are the same upload, also when it was deleted in between. Raises `StudioError` 422
         for what is too large or cannot be decoded, 507 when the disk is full.
         """
-        data = self._bytes(data)
+        data = read_upload(data, self._settings.max_upload_mb)
         digest = hashlib.sha256(data).hexdigest()
         if known := self._known(digest, user, data):
             return known
@@ -175,6 +175,10 @@ class Library:
         if row is None:
             raise StudioError("There is no such upload: it may have been deleted for good.", status=404)
         return _upload(row)
+
+    def has(self, id: str, *, user: str) -> bool:
+        """Whether the id is of an upload, rather than of a gallery picture."""
+        return self._row(id, user) is not None
 
     def uploads(self, user: str, limit: int = 200) -> list[Upload]:
         """Newest first."""
@@ -414,19 +418,6 @@ class Library:
             row = session.get(UploadRow, id) if _ID.fullmatch(id) else None
         return row if row and row.owner == user else None
 
-    def _bytes(self, data: bytes | Path) -> bytes:
-        most = self._settings.max_upload_mb * 1_000_000
-        try:
-            size = data.stat().st_size if isinstance(data, Path) else len(data)
-            if size > most:
-                raise StudioError(
-                    f"This file has {size / 1e6:.1f} MB; at most {most / 1e6:.0f} MB are taken: make it smaller, "
-                    "or raise STUDIO_MAX_UPLOAD_MB."
-                )
-            return data.read_bytes() if isinstance(data, Path) else data
-        except OSError as error:
-            raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
-
     def _known(self, digest: str, user: str, data: bytes) -> Upload | None:
         """The user's upload of this content, no longer deleted if it was, and with its file if that was lost."""
         same = select(UploadRow).where(UploadRow.owner == user, UploadRow.sha256 == digest)
@@ -474,6 +465,20 @@ class Library:
                 field="name",
                 status=409,
             ) from error
+
+
+def read_upload(data: bytes | Path, limit_mb: int) -> bytes:
+    """The bytes of a file that is to be handed in. Raises `StudioError` for an unreadable or too large one."""
+    try:
+        size = data.stat().st_size if isinstance(data, Path) else len(data)
+        if size > limit_mb * 1_000_000:
+            raise StudioError(
+                f"This file has {size / 1e6:.1f} MB; at most {limit_mb} MB are taken: make it smaller, "
+                "or raise STUDIO_MAX_UPLOAD_MB."
+            )
+        return data.read_bytes() if isinstance(data, Path) else data
+    except OSError as error:
+        raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
 
 
 def _most(request: PicturesRequest, field: str) -> int:

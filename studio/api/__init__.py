@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -95,6 +95,17 @@ class Changed(BaseModel):
 class Pictures(BaseModel):
     model_config = ConfigDict(extra="forbid")
     pictures: list[PictureId] = Field(min_length=1, max_length=5000, description="Ids of gallery pictures or uploads.")
+
+
+class Picture(BaseModel):
+    """A gallery picture or an upload, whichever its id is of."""
+
+    id: str
+    name: str
+    prompt: str
+    is_clip: bool
+    url: str
+    thumbnail: str
 
 
 class BoardName(BaseModel):
@@ -200,6 +211,8 @@ def create_api(studio: Studio) -> FastAPI:
 
     v1 = APIRouter(prefix="/api/v1", responses=_ERRORS)
     for capability in studio.capabilities.values():
+        if capability.hidden:
+            continue
         v1.add_api_route(
             f"/{capability.name}",
             _submit_route(studio, capability),
@@ -404,6 +417,13 @@ def _add_library(v1: APIRouter, studio: Studio) -> None:
     @v1.post("/uploads/restore", tags=["library"])
     def restore_uploads(body: Selection, user: User) -> Changed:
         return Changed(changed=library.restore(body.ids, user=user))
+
+    @v1.get("/pictures/{id}", tags=["library"])
+    def get_any_picture(id: str, user: User) -> Picture:
+        """What is known of a gallery picture or an upload, and where its file is."""
+        source = library.source(id, user=user)
+        url = f"/api/v1/{'uploads' if library.has(id, user=user) else 'assets'}/{id}"
+        return Picture(**asdict(source), url=url, thumbnail=f"{url}/thumbnail")
 
     @v1.get("/boards", tags=["library"])
     def list_boards(user: User) -> list[Board]:
