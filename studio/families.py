@@ -634,10 +634,14 @@ class Catalog:
         if not id and feature not in TASKS:
             return self.default_for(feature)
         family = self.get(id)
+        self.check(family, feature)
+        return self.require(family.id)
+
+    def check(self, family: Family, feature: str) -> None:
+        """Raise `StudioError` naming those that can do ``feature`` unless ``family`` can."""
         if not family.supports(feature):
             names = ", ".join(row.id for row in self.all() if row.supports(feature))
             raise StudioError(f"{family.name} cannot do {feature}; choose one of: {names}.", field="model")
-        return self.require(family.id)
 
     def recommend(self, hardware: Hardware) -> Family:
         """The best hub family, free for commercial use, that runs on this machine; the smallest if none fits well."""

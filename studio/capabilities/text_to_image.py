@@ -83,6 +83,7 @@ class TextToImage(Capability):
 
     def prepare(self, request: TextToImageRequest, catalog: Catalog) -> TextToImageRequest:
         family = catalog.get(request.model)
+        catalog.check(family, self.name)
         width = request.width if request.width is not None else family.native_size
         height = request.height if request.height is not None else family.native_size
         steps = request.steps if request.steps is not None else family.steps

@@ -420,7 +420,9 @@ class CreateTab:
     def _models(self) -> list[tuple[str, str]]:
         catalog = self._studio.catalog
         default = self._default()
-        return [(row.name, row.id) for row in catalog.all() if row.id == default.id or catalog.available(row.id)]
+        return [
+            (row.name, row.id) for row in catalog.all("diffusion") if row.id == default.id or catalog.available(row.id)
+        ]
 
     def _styles(self) -> list[str]:
         return [style.name for style in self._studio.gallery.list_styles(USER)]

@@ -169,7 +169,7 @@ class Live:
     def _welcome(self) -> Markup:
         """The one-line first-run offer, while only the starter is on this disk."""
         catalog = self._studio.catalog
-        if any((family.repo and catalog.available(family.id)) or family.path for family in catalog.all()):
+        if any((family.repo and catalog.available(family.id)) or family.path for family in catalog.all("diffusion")):
             return Markup("")
         return Markup(
             '<p class="offer">The starter models draw small, simple pictures. <button type="button" '
