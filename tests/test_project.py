@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from studio import Studio
-from studio.families import ROWS
+from studio.families import ROWS, UNDERSTANDING
 from studio.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,20 @@ def test_readme_lists_every_family_with_its_figures() -> None:
         assert f"{family.memory_gb:g} GB" in cells[4]
         assert cells[5].strip() == (f"{family.download_gb:g} GB" if family.download_gb else "none")
         assert cells[7].strip().startswith("yes" if family.commercial else "no")
+
+
+def test_readme_lists_every_model_that_understands() -> None:
+    rows = {
+        cells[2].strip("` "): cells for cells in (line.split("|") for line in README.splitlines()) if len(cells) == 10
+    }
+    for family in UNDERSTANDING:
+        cells = rows[family.id]
+        assert cells[1].strip() == family.name
+        assert cells[4].strip() == f"{family.native_size} px"
+        assert f"{family.memory_gb:g} GB" in cells[5]
+        assert cells[6].strip() == (f"{family.download_gb:g} GB" if family.download_gb else "none")
+        assert family.licence.split(" (")[0] in cells[7]
+        assert cells[8].strip() == ("yes" if family.commercial else "no")
 
 
 @pytest.mark.parametrize(
