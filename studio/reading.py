@@ -79,7 +79,11 @@ class Reading:
         def loading(done: int, total: int, message: str) -> None:
             self.tell(message + (f" ({done / total:.0%})" if total else ""))
 
-        return self.context.models.run(PipelineSpec(model or self.model, UNDERSTANDING), work, loading)
+        def watched(reader: Any) -> T:
+            reader.tick = lambda: self.tell("Thinking")  # after each word of an answer
+            return work(reader)
+
+        return self.context.models.run(PipelineSpec(model or self.model, UNDERSTANDING), watched, loading)
 
     def open(self, index: int) -> Item:
         """Picture ``index`` of the request, whatever state it is in."""

@@ -1,0 +1,47 @@
+"""Captions: a picture becomes a sentence, for people, for screen readers or as a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from studio.capability import Capability, Context, PicturesRequest, Record
+from studio.families import Catalog
+from studio.reading import Reading, check_pictures
+
+
+class CaptionRequest(PicturesRequest):
+    """Which pictures to describe and how."""
+
+    style: Literal["short", "detailed", "alt", "prompt"] = Field(
+        default="short",
+        description="short: one line. detailed: all that is seen. alt: for screen readers. prompt: to draw it again.",
+    )
+    model: str = Field(default="", max_length=64, description="Model id; empty is the studio's default.")
+
+
+class Caption(Capability):
+    """See `CaptionRequest`."""
+
+    name = "caption"
+    title = "Caption"
+    summary = "Describe pictures in a sentence."
+    request = CaptionRequest
+
+    def prepare(self, request: CaptionRequest, catalog: Catalog) -> CaptionRequest:
+        check_pictures(request)
+        return request.model_copy(update={"model": catalog.able(request.model, "caption").id})
+
+    def work(self, request: CaptionRequest) -> float:
+        return float(len(request.pictures))
+
+    def run(self, request: CaptionRequest, context: Context) -> Iterator[Record]:
+        reading = Reading(context, request.model, request.pictures)
+        for item in reading.items():
+            if item.image is None:
+                yield item.record()
+            else:
+                said = reading.run(lambda reader, image=item.image: reader.caption(image, request.style))
+                yield item.record(style=request.style, caption=said)
