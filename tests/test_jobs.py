@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 import threading
@@ -11,10 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import select, update
 
 from studio.capability import StudioError
-from studio.database import Database, JobRow, now
+from studio.database import Database, JobRow, ResultRow, now
 from studio.families import Catalog
 from studio.gallery import Gallery
 from studio.jobs import MAX_ATTEMPTS, Job, JobEvent, Jobs
@@ -22,7 +24,7 @@ from studio.library import Library
 from studio.settings import Settings
 from studio.trust import Trust
 from studio.worker import ResidentModel, WorkerState
-from tests.probe import Gradient, GradientRequest
+from tests.probe import ALL, GradientRequest
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def build(settings: Settings, database: Database) -> Callable[..., Jobs]:
     def make(**changes: Any) -> Jobs:
         changed = settings.model_copy(update=changes)
         library = Library(changed, database, Gallery(changed, database))
-        return Jobs(changed, database, library, Catalog(changed), [Gradient()])
+        return Jobs(changed, database, library, Catalog(changed), ALL)
 
     return make
 
@@ -251,6 +253,111 @@ def test_another_users_job_does_not_exist(jobs: Jobs) -> None:
     ):
         assert "no such job" in refused(attempt, 404)
     assert jobs.get(job.id, user="local").status == "queued"
+
+
+def upload(settings: Settings, database: Database, colour: str = "red", user: str = "local") -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(buffer, "PNG")
+    return Library(settings, database, Gallery(settings, database)).add(buffer.getvalue(), "x.png", user=user).id
+
+
+def test_what_somebody_waits_for_goes_first_and_unseen_work_last(
+    build: Callable[..., Jobs], settings: Settings, database: Database
+) -> None:
+    jobs, picture = build(max_queued_jobs=3), upload(settings, database)
+    hush = jobs.submit("hush", {"pictures": [picture]})
+    draw = submit(jobs)
+    look = jobs.submit("look", {"pictures": [picture]})
+    again = submit(jobs)
+    urgent = jobs.submit("hush", {}, priority=20)
+    line = [urgent, look, draw, again, hush]
+    assert [jobs.get(job.id, user="local").position for job in line] == [1, 2, 3, 4, 5]
+    assert "3 jobs wait" in refused(lambda: submit(jobs), 429)
+    assert jobs.submit("hush", {}).status == "queued"  # the studio's own work does not fill the queue
+    leased = [jobs.lease() for _ in line]
+    assert [job.id for job in leased if job] == [job.id for job in line]
+
+
+def test_hidden_jobs_are_listed_only_on_request_and_forgotten_when_over(
+    jobs: Jobs, build: Callable[..., Jobs], database: Database
+) -> None:
+    shown, over, waiting = submit(jobs), jobs.submit("hush", {}, priority=1), jobs.submit("hush", {})
+    assert jobs.lease() is not None
+    jobs.done(over.id)
+    with database.write() as session:
+        session.add(ResultRow(job_id=over.id, index=0, owner="local", data={}, notes=[]))
+    assert [job.id for job in jobs.list(user="local")] == [shown.id]
+    assert [job.id for job in jobs.list(user="local", hidden=True)] == [waiting.id, over.id, shown.id]
+    assert [job.id for job in jobs.list(user="local", hidden=True, active=True)] == [waiting.id, shown.id]
+    build().recover()
+    assert [job.id for job in jobs.list(user="local", hidden=True)] == [waiting.id, shown.id]
+    with database.read() as session:
+        assert session.scalars(select(ResultRow)).all() == []
+
+
+def test_a_request_names_the_pictures_that_its_board_holds(jobs: Jobs, settings: Settings, database: Database) -> None:
+    library = Library(settings, database, Gallery(settings, database))
+    one, two = upload(settings, database), upload(settings, database, "blue")
+    board = library.create_board("local", "b", [two, one])
+    job = jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k")
+    assert (job.request["pictures"], job.request["board"]) == ([one, two], "")
+    library.remove_from_board(board.id, [two], user="local")
+    assert jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k").id == job.id
+    refused(lambda: jobs.submit("look", {"pictures": [upload(settings, database, user="eve")]}), 404, "pictures")
+    refused(lambda: jobs.submit("look", {"pictures": ["../x"]}), 422, "pictures.0")
+    assert len(jobs.list(user="local")) == 1
+
+
+def test_records_are_read_in_their_order_from_any_place(jobs: Jobs, database: Database) -> None:
+    job = submit(jobs)
+    events = jobs.events(job.id, user="local")
+    assert next(events).job.results == 0
+    jobs.lease()
+    next(events)
+    with database.write() as session:
+        for index in (2, 0, 1):
+            session.add(ResultRow(job_id=job.id, index=index, owner="local", data={"n": index * 10}, notes=[]))
+    jobs.output(job.id)
+    event = next(events)
+    assert (event.kind, event.job.results) == ("output", 3)
+    assert jobs.results(job.id, user="local") == [{"index": index, "n": index * 10} for index in range(3)]
+    assert jobs.results(job.id, user="local", after=0, limit=1) == [{"index": 1, "n": 10}]
+    assert jobs.results(job.id, user="local", after=2) == []
+    refused(lambda: jobs.results(job.id, user="eve"), 404)
+    jobs.cancel(job.id, user="local")
+    jobs.cancelled(job.id)
+    assert len(jobs.results(job.id, user="local")) == 3
+    events.close()
+
+
+def test_waiting_ends_with_the_job_or_with_the_time(jobs: Jobs) -> None:
+    job = submit(jobs)
+    assert jobs.wait(job.id, user="local", timeout=0.05).status == "queued"
+    jobs.lease()
+    ending = threading.Thread(target=lambda: (threading.Event().wait(0.05), jobs.done(job.id)))
+    ending.start()
+    assert jobs.wait(job.id, user="local", timeout=60).status == "done"
+    ending.join()
+    assert jobs.wait(job.id, user="local", timeout=60).status == "done"
+    refused(lambda: jobs.wait(job.id, user="eve", timeout=60), 404)
+
+
+def test_who_asked_hears_of_every_end(jobs: Jobs) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def fail(job: Job) -> None:
+        raise RuntimeError
+
+    jobs.on_finish(fail)  # one bad listener stops nobody
+    jobs.on_finish(lambda job: heard.append((job.id, job.status)))
+    done, failed, cancelled = (submit(jobs).id for _ in range(3))
+    for _ in range(2):
+        jobs.lease()
+    jobs.done(done)
+    jobs.fail(failed, "No.")
+    jobs.cancel(cancelled, user="local")
+    jobs.done(done)
+    assert heard == [(done, "done"), (failed, "failed"), (cancelled, "cancelled")]
 
 
 # -- estimates ---------------------------------------------------------------------------------------------------------
@@ -474,8 +581,6 @@ def test_a_job_that_takes_the_server_down_each_time_is_given_up(build: Callable[
 
 
 def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, jobs: Jobs) -> None:
-    from PIL import Image
-
     gallery = Gallery(settings, database)
     released = Trust(settings.model_copy(update={"watermark": False})).release(
         Image.new("RGB", (256, 256)), parameters={}
