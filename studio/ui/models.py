@@ -1,4 +1,4 @@
-"""The models tab: what can draw here, what this computer could draw with, and getting it."""
+"""The models tab: what can draw and what can look at pictures here, what else this computer could run, getting it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def build(studio: Studio) -> None:
     frame = Markup(
         '<div class="models"><div class="models-live"></div><form class="panel add-model"><div>'
         "<h3>Add a model from this computer</h3>"
-        "<p>A diffusers folder, or a single <code>.safetensors</code> file. Pickled weights ("
+        "<p>A diffusers folder, a single <code>.safetensors</code> file, or the folder of a model that understands "
+        "pictures (CLIP, SigLIP, BLIP, Florence-2, SmolVLM2, Qwen3-VL, a ViT classifier). Pickled weights ("
         "<code>.ckpt</code>, <code>.bin</code>) "
         "are refused, because opening them can run code.</p></div>"
         '<label class="field field-wide"><span>Full path</span><input name="path" '
@@ -73,7 +74,8 @@ def actions(studio: Studio) -> dict[str, Action]:
 
     def add(data: dict[str, Any]) -> dict[str, Any]:
         added = studio.catalog.add_local(str(data.get("path") or "").strip(), name=str(data.get("name") or "").strip())
-        return {"said": f"Added {added.name}: choose it on the Create tab."}
+        tab = "Create" if added.kind == "diffusion" else "Understand"
+        return {"said": f"Added {added.name}: choose it on the {tab} tab."}
 
     def remove(data: dict[str, Any]) -> dict[str, Any]:
         gone = family(data)
@@ -104,14 +106,18 @@ def _facts(*facts: str) -> Markup:
 
 def _listing(studio: Studio, state: WorkerState) -> Markup:
     families = studio.catalog.all()
-    here = [row for row in families if studio.catalog.available(row.id)]
-    there = [row for row in families if row not in here]
+    here = {row.id for row in families if studio.catalog.available(row.id)}
     suggested = studio.catalog.recommend(state.hardware) if state.hardware else None
     parts = [_hardware(state)]
-    if suggested and suggested in there:
+    if suggested and suggested.id not in here:
         parts.append(_first_run(studio, suggested, state))
-    parts.append(_section("On this computer", join(_card(studio, row, state) for row in here)))
-    parts.append(_section("Can be fetched", join(_card(studio, row, state) for row in there)))
+    for kind, on_this, elsewhere in (
+        ("diffusion", "On this computer", "Can be fetched"),
+        ("understanding", "To understand pictures: on this computer", "To understand pictures: can be fetched"),
+    ):
+        rows = [row for row in families if row.kind == kind]
+        parts.append(_section(on_this, join(_card(studio, row, state) for row in rows if row.id in here)))
+        parts.append(_section(elsewhere, join(_card(studio, row, state) for row in rows if row.id not in here)))
     return join(parts)
 
 
@@ -189,7 +195,7 @@ def _card(studio: Studio, family: Family, state: WorkerState) -> Markup:
         standing = Markup('<span class="badge">On disk</span>')
     else:
         standing = Markup("")
-    default = family.id == studio.catalog.get("").id
+    default = family.id in (studio.catalog.get("").id, studio.settings.search_model)
     buttons = (
         [_button("unload", family.id, "Unload") if resident else _button("load", family.id, "Load")] if here else []
     )
@@ -213,13 +219,20 @@ def _card(studio: Studio, family: Family, state: WorkerState) -> Markup:
         licence_badge(family),
         _facts(
             f"{family.native_size} px",
-            f"{family.steps} steps",
+            f"{family.steps} steps" if family.steps else "",
+            _does(family),
             f"{family.memory_gb:g} GB memory",
             f"used {ago(resident.last_used)}" if resident else "",
             f"on {resident.device}" if resident else "",
         ),
         join(buttons),
     )
+
+
+def _does(family: Family) -> str:
+    """What a model that understands pictures is for."""
+    words = {"zero-shot": "sorts", "embed": "finds", "vqa": "answers", "caption": "captions", "labels": "labels"}
+    return ", ".join(word for feature, word in words.items() if family.supports(feature))
 
 
 def _absent(studio: Studio, family: Family) -> str:
