@@ -206,7 +206,7 @@
   function progressWords(job) {
     let words;
     if (job.status === "queued") words = (job.position || 1) === 1 ? "Starting next" : `Number ${job.position} in line`;
-    else if (job.step) words = job.message || `${job.step} of ${job.steps}`;
+    else if (job.step) words = job.message || `Picture ${job.step} of ${job.steps}`;
     else words = job.message || "Getting the model ready";
     if (job.eta_seconds !== null && (job.step || job.status === "queued")) words += ` · about ${duration(job.eta_seconds)} left`;
     if (job.attempt > 1) words += ` · attempt ${job.attempt}`;

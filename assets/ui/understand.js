@@ -489,7 +489,8 @@
 
     async attach(id) {
       const asked = this.question.value.trim();
-      const turn = this.recalled || { question: asked };
+      const again = this.recalled;
+      const turn = again || { question: asked };
       this.recalled = null;
       this.turns.push(turn);
       this.question.value = "";
@@ -503,7 +504,7 @@
       this.draw();
       this.suggest();
       announce(turn.answer || turn.error);
-      if (visible(this.question) && !matchMedia("(max-width: 900px)").matches) this.question.focus({ preventScroll: true });
+      if (!again && visible(this.question) && !matchMedia("(max-width: 900px)").matches) this.question.focus({ preventScroll: true });
     }
 
     async recall(job) {
@@ -663,7 +664,7 @@
     }
 
     addRow(question, want = true) {
-      const input = h("input", { type: "text", maxlength: "500", value: question, placeholder: "Is the product whole?", "aria-label": "Question" });
+      const input = h("input", { type: "text", maxlength: "500", value: question, placeholder: "Is the product whole?", "aria-label": "Yes or no question" });
       const row = h("li", { "data-want": want ? "yes" : "no" }, input,
         h("button.want", { type: "button", title: "The answer a good picture gives", onclick: (event) => flip(event.currentTarget) }, want ? "Yes" : "No"),
         tool("close", "Remove this question", () => (row.remove(), this.rows.children.length || this.addRow(""))));
