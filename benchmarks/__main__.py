@@ -1,16 +1,17 @@
-"""``python -m benchmarks [--quick] [--only drawing memory ...]``: measure, print, write JSON and the table."""
+"""``python -m benchmarks [--quick] [--only drawing memory ...]``: measure, print, write JSON and the tables."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from typing import Any
 
-from benchmarks import drawing, memory, pictures, service
+from benchmarks import drawing, memory, pictures, search, service
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
 def draw(quick: bool) -> list[Row]:
@@ -23,30 +24,59 @@ def draw(quick: bool) -> list[Row]:
 PARTS = {"drawing": draw, "memory": memory.rows, "service": service.rows, "pictures": pictures.rows}
 
 
+SEARCH = "search"
+"""The part whose rows are of another kind: it has a table and a place in the JSON of its own."""
+
+
+def named(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    return (
+        f"{about['cpu']}, {about['cores']} {'core' if about['cores'] == 1 else 'cores'}, {about['memory_gb']} GB, "
+        f"{about['system']}, Python {about['python']}, {versions}. "
+        f"Load average {about['load_before']} before and {about['load_after']} after the run."
+    )
+
+
+def keep(section: str, measured: dict[str, Any], text: str) -> None:
+    """Replace a section of the document and what the JSON has of it; the others stay."""
+    document = DOCUMENT.read_text("utf-8")
+    begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
+    before, rest = document.split(begin)
+    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", "utf-8")
+    known = json.loads(JSON.read_text("utf-8")) if JSON.exists() else {}
+    JSON.write_text(json.dumps(known | measured, indent=1) + "\n", "utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios measured side by side.")
     parser.add_argument("--quick", action="store_true", help="few rounds; writes nothing")
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=list(PARTS), help="which parts to run; writes nothing"
+        "--only",
+        nargs="+",
+        choices=[*PARTS, SEARCH],
+        default=[*PARTS, SEARCH],
+        help="which parts to run; of the main table nothing is written then",
     )
     chosen = parser.parse_args()
     about, rows = machine(), []
-    for name in chosen.only:
+    for name in [name for name in chosen.only if name != SEARCH]:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         rows += PARTS[name](chosen.quick)
-    about["load_after"] = machine()["load_before"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    named = (
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}, "
-        f"Python {about['python']}, {versions}. "
-        f"Load average {about['load_before']} before and {about['load_after']} after the run."
-    )
-    print(f"{named}\n\n{table(rows)}")
-    if not chosen.quick and set(chosen.only) == set(PARTS):
-        JSON.write_text(as_json(rows, about), "utf-8")
-        text = DOCUMENT.read_text("utf-8")
-        before, rest = text.split(BEGIN)
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{named}\n\n{table(rows)}\n{END}{rest.split(END)[1]}", "utf-8")
+    if rows:
+        about["load_after"] = machine()["load_before"]
+        text = f"{named(about)}\n\n{table(rows)}"
+        print(text)
+        if not chosen.quick and set(PARTS) <= set(chosen.only):
+            keep("results", as_json(rows, about), text)
+    if SEARCH in chosen.only:
+        about = machine("numpy", "usearch", "sqlalchemy")
+        print(f"measuring {SEARCH} ...", file=sys.stderr, flush=True)
+        lines = search.rows(chosen.quick)
+        about["load_after"] = machine()["load_before"]
+        text = f"{named(about)}\n\n{search.table(lines)}"
+        print(f"\n{text}" if rows else text)
+        if not chosen.quick:
+            keep(SEARCH, {SEARCH: {"machine": about, "rows": search.as_json(lines)}}, text)
     return 0
 
 

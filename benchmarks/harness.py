@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+DRAWING = ("torch", "diffusers", "transformers", "gradio")
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def machine() -> dict[str, Any]:
-    """Names what was measured on. ``load`` is the run queue of the last minute before the run."""
+def machine(*packages: str) -> dict[str, Any]:
+    """Names what was measured on, with the versions of ``packages`` or else of those that draw. ``load_before`` is the
+    run queue of the last minute."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -108,7 +110,7 @@ def machine() -> dict[str, Any]:
         "load_before": round(psutil.getloadavg()[0], 2),
         "system": platform.platform(aliased=True, terse=True),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "gradio")},
+        "versions": {name: version(name) for name in packages or DRAWING},
     }
 
 
@@ -210,5 +212,5 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row], about: dict[str, Any]) -> str:
-    return json.dumps({"machine": about, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}, indent=1) + "\n"
+def as_json(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
+    return {"machine": about, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}

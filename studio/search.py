@@ -647,9 +647,9 @@ def _from(turn: str, owners: Iterable[str]) -> list[str]:
 
 
 def _rest(began: float) -> float:
-    """When something that took from ``began`` till now may be done again: it shall cost a twentieth of the time."""
+    """When a query that took from ``began`` till now may be made again: a slow one gets a twentieth of the time."""
     moment = time.monotonic()
-    return moment + min(20 * (moment - began), 60.0)
+    return moment + min(20 * (moment - began), 60.0) if moment - began > 0.1 else moment
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
