@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
-import math
 import os
 import re
 import secrets
@@ -26,6 +24,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from studio.capability import PicturesRequest, Source, StudioError
+from studio.clips import Clip
 from studio.database import (
     AssetRow,
     BoardItemRow,
@@ -37,7 +36,7 @@ from studio.database import (
     now,
 )
 from studio.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Gallery, write_durably
-from studio.images import FORMATS, MAX_PIXELS, open_image, small_webp
+from studio.images import FORMATS, open_image, small_webp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -567,54 +566,18 @@ def _format(data: bytes) -> str:
 
 def _inspect(path: Path, format: str) -> _Content:
     """Decode a picture wholly, or the first frame of a clip. Raises `StudioError` 422."""
-    if MEDIA_TYPES[format].startswith("video/"):
-        return _read_video(path)
-    frame = open_image(path, formats=(*FORMATS, "GIF"))
-    frames, seconds = _animation(path) if format in ("gif", "webp") else (1, 0.0)
-    return _Content(frame, frames > 1, seconds)
+    if format in ("png", "jpeg") or (format in ("gif", "webp") and _frames(path) == 1):
+        return _Content(open_image(path, formats=(*FORMATS, "GIF")), False, 0.0)
+    clip = Clip(path)
+    return _Content(next(clip.frames(clip.seconds + 1, 1)).image, True, round(clip.seconds, 3))
 
 
-def _animation(path: Path) -> tuple[int, float]:
-    """Frames and seconds of a GIF or WebP; (1, 0) when it stands still."""
+def _frames(path: Path) -> int:
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=("GIF", "WEBP")) as image:
+        with Image.open(path, formats=("GIF", "WEBP")) as image:
             frames = int(getattr(image, "n_frames", 1))
-            if frames == 1:
-                return 1, 0.0
-            if frames > MAX_FRAMES:
-                raise StudioError(f"This animation has {frames:,} frames; cut it to at most {MAX_FRAMES:,}.")
-            milliseconds = 0.0
-            for index in range(frames):
-                image.seek(index)
-                if image.format == "WEBP":
-                    image.load()  # its frames tell their duration only then
-                milliseconds += float(image.info.get("duration") or 100)  # browsers' pace when the file names none
-            return frames, round(milliseconds / 1000, 3)
-    except StudioError:
-        raise
     except Exception as error:  # decoders of hostile files raise anything
         raise StudioError(_UNREADABLE) from error
-
-
-def _read_video(path: Path) -> _Content:
-    import cv2  # FFmpeg comes with it; too heavy to load before the first clip
-
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        width, height = (capture.get(each) for each in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        if width * height > MAX_PIXELS:
-            raise StudioError(
-                f"This clip has {width:.0f} x {height:.0f} pixels; scale it to at most "
-                f"{MAX_PIXELS / 1e6:.0f} megapixels."
-            )
-        readable, frame = capture.read()
-        if not readable:
-            raise StudioError(_UNREADABLE)
-        rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        seconds = count / rate if rate > 0 and count > 0 else 0.0
-        seconds = round(seconds, 3) if math.isfinite(seconds) else 0.0
-        return _Content(Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)), True, seconds)
-    except cv2.error as error:
-        raise StudioError(_UNREADABLE) from error
-    finally:
-        capture.release()
+    if frames > MAX_FRAMES:
+        raise StudioError(f"This animation has {frames:,} frames; cut it to at most {MAX_FRAMES:,}.")
+    return frames
