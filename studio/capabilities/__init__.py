@@ -5,11 +5,23 @@ from __future__ import annotations
 from studio.capabilities.ask import Ask
 from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
+from studio.capabilities.compare import Compare
 from studio.capabilities.embed import Embed, EmbedText
+from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
 from studio.capabilities.zero_shot import ZeroShot
 from studio.capability import Capability
 
-ALL: tuple[Capability, ...] = (TextToImage(), ZeroShot(), Ask(), Caption(), Checklist(), Embed(), EmbedText())
+ALL: tuple[Capability, ...] = (
+    TextToImage(),
+    ZeroShot(),
+    Ask(),
+    Caption(),
+    Checklist(),
+    Score(),
+    Compare(),
+    Embed(),
+    EmbedText(),
+)
 
 BY_NAME: dict[str, Capability] = {capability.name: capability for capability in ALL}

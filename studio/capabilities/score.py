@@ -1,0 +1,49 @@
+"""Scores: how well each picture fits its prompt, and plain facts about its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from studio.capability import Capability, Context, PicturesRequest, Record
+from studio.families import Catalog
+from studio.measures import clip_score, light
+from studio.reading import Reading, check_pictures
+
+
+class ScoreRequest(PicturesRequest):
+    """Which pictures to score."""
+
+    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
+
+
+class Score(Capability):
+    """See `ScoreRequest`. There is no aesthetic score: no model for it is here, and none is guessed."""
+
+    name = "score"
+    title = "Score"
+    summary = "Measure how well pictures fit their prompts, and how sharp they are."
+    request = ScoreRequest
+
+    def prepare(self, request: ScoreRequest, catalog: Catalog) -> ScoreRequest:
+        check_pictures(request)
+        return request.model_copy(update={"model": catalog.able(request.model, "embed").id})
+
+    def work(self, request: ScoreRequest) -> float:
+        return float(len(request.pictures))
+
+    def run(self, request: ScoreRequest, context: Context) -> Iterator[Record]:
+        reading = Reading(context, request.model, request.pictures)
+        for batch in reading.batches():
+            seen = [item for item in batch if item.image is not None]
+            drawn = [item for item in seen if item.source.prompt]
+            texts = reading.read([item.source.prompt for item in drawn]) if drawn else ()
+            pictures = reading.look([item.image for item in drawn if item.image is not None]) if drawn else ()
+            scores = {
+                item.index: round(clip_score(picture, text), 2)
+                for item, picture, text in zip(drawn, pictures, texts, strict=True)
+            }
+            for item in batch:
+                pixels = {} if item.image is None else light(item.image)
+                yield item.record(clip_score=scores.get(item.index), **pixels)
