@@ -9,6 +9,7 @@ from studio.capabilities.compare import Compare
 from studio.capabilities.embed import Embed, EmbedText
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
+from studio.capabilities.watch import Watch
 from studio.capabilities.zero_shot import ZeroShot
 from studio.capability import Capability
 
@@ -20,6 +21,7 @@ ALL: tuple[Capability, ...] = (
     Checklist(),
     Score(),
     Compare(),
+    Watch(),
     Embed(),
     EmbedText(),
 )
