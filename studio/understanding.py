@@ -472,7 +472,7 @@ _THING_NAMED = re.compile(
     re.I,
 )
 _ABOUT_THING = re.compile(
-    r"^(where|what colou?r|how (big|large|many)|(is|are) (it|they) (to the |on the )?"
+    r"^(where|what colou?r|how (big|large)|(is|are) (it|they) (to the |on the )?"
     r"(left|right|above|below|under|over|higher|larger|bigger|smaller))\b",
     re.I,
 )

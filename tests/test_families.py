@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from studio.capability import StudioError
-from studio.families import COMPLETE, ROWS, TASKS, Catalog, Hardware
+from studio.families import COMPLETE, ROWS, TASKS, UNDERSTANDING, Catalog, Hardware
 from studio.sampling import SAMPLERS, samplers_for
 from tests import tiny
 
@@ -41,6 +41,18 @@ def test_rows_are_complete_and_pinned() -> None:
         assert set(TASKS) & row.features
         if row.repo:
             assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
+
+
+def test_rows_of_models_that_understand_are_complete_and_pinned() -> None:
+    assert len({row.id for row in (*ROWS, *UNDERSTANDING)}) == len(ROWS) + len(UNDERSTANDING)
+    for row in UNDERSTANDING:
+        assert row.kind == "understanding" and row.licence and row.summary and row.native_size
+        assert not set(TASKS) & row.features
+        assert bool(row.repo) != bool(row.folder) and bool(row.download_gb) == bool(row.repo)
+        if row.repo:
+            assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
+    videomae = next(row for row in UNDERSTANDING if row.id == "videomae")
+    assert not videomae.commercial and "NC" in videomae.licence
 
 
 def test_a_non_commercial_licence_is_never_recommended() -> None:
@@ -131,6 +143,77 @@ def test_every_family_can_be_brought_as_a_folder(tmp_path: Path) -> None:
     for row in ROWS[1:]:
         found = catalog.add_local(str(tiny.folder(row.id)), name=row.id)
         assert found.pipeline == row.pipeline
+
+
+def test_the_default_for_a_feature_is_what_is_set_then_what_came_with_the_studio(tmp_path: Path) -> None:
+    catalog = tiny.catalog(tmp_path, "clip-vit-l14", "blip-vqa")
+    assert catalog.default_for("zero-shot").id == "clip-vit-l14", "the starter's is not there"
+    tiny.place("starter-clip", catalog.settings)
+    tiny.place("siglip2", catalog.settings)
+    assert catalog.default_for("zero-shot").id == "starter-clip"
+    chosen = Catalog(catalog.settings.model_copy(update={"search_model": "siglip2"}))
+    assert chosen.default_for("embed").id == "siglip2"
+    assert chosen.default_for("vqa").id == "blip-vqa", "the chosen one does not answer"
+    with pytest.raises(StudioError, match=r"download one of these in the Models tab: BLIP captioning large \(1.9 GB\)"):
+        catalog.default_for("caption")
+
+
+def test_a_model_is_refused_for_what_it_cannot_do(tmp_path: Path) -> None:
+    catalog = tiny.catalog(tmp_path, "starter", "starter-clip")
+    assert catalog.able("", "embed").id == catalog.able("starter-clip", "embed").id == "starter-clip"
+    assert catalog.able("", "text-to-image").id == "starter"
+    with pytest.raises(StudioError, match="Starter CLIP cannot do text-to-image; choose one of: starter, sd15"):
+        catalog.able("starter-clip", "text-to-image")
+    with pytest.raises(StudioError, match="Starter cannot do vqa; choose one of: starter-vqa, blip-vqa") as caught:
+        catalog.able("starter", "vqa")
+    assert caught.value.field == "model"
+    with pytest.raises(StudioError, match="download it in the Models tab"):
+        catalog.able("siglip2", "embed")
+    kinds = [{row.kind for row in catalog.all(kind)} for kind in ("diffusion", "understanding", "")]
+    assert kinds == [{"diffusion"}, {"understanding"}, {"diffusion", "understanding"}]
+
+
+@pytest.mark.parametrize("id", ["clip-vit-l14", "siglip2", "blip-caption", "qwen3-vl-2b", "videomae"])
+def test_a_model_that_understands_can_be_brought_as_a_folder(id: str, tmp_path: Path) -> None:
+    catalog = Catalog(tiny.settings(tmp_path))
+    row = next(row for row in UNDERSTANDING if row.id == id)
+    found = catalog.add_local(str(tiny.folder(id)), name="mine")
+    assert (found.kind, found.pipeline, found.features) == ("understanding", row.pipeline, row.features)
+    assert found.native_size == (768 if id == "qwen3-vl-2b" else 32) and found.local and not found.commercial
+    assert Catalog(catalog.settings).require("mine") == found
+    assert catalog.default_for("video" if id in ("videomae", "qwen3-vl-2b") else min(row.features)).id == "mine"
+    assert catalog.recommend(machine()).kind == "diffusion"
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+
+
+READER_REFUSALS = {
+    "foreign class": (lambda folder: edit_config(folder, architectures=["EvilModel"]), "names no model the studio can"),
+    "class of code": (lambda folder: edit_config(folder, architectures="CLIPModel"), "names no model the studio can"),
+    "auto_map": (lambda folder: edit_config(folder, auto_map={"AutoModel": "evil.Model"}), "auto_map"),
+    "pickle": (lambda folder: (folder / "pytorch_model.bin").write_bytes(b"x"), "bring this model as .safetensors"),
+    "code": (lambda folder: (folder / "processing.py").write_text("1"), "program code"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no .safetensors"),
+    "damaged": (
+        lambda folder: (folder / "model.safetensors").write_bytes(pickle.dumps(Canary(folder.parent / "ran"))),
+        "not a sound safetensors file",
+    ),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "no model_index.json and no config.json"),
+}
+
+
+@pytest.mark.parametrize("name", READER_REFUSALS)
+def test_unsafe_folders_of_models_that_understand_are_refused(name: str, tmp_path: Path) -> None:
+    folder = own_copy("clip-vit-l14", tmp_path / "model")
+    spoil, sentence = READER_REFUSALS[name]
+    spoil(folder)
+    catalog = Catalog(tiny.settings(tmp_path))
+    with pytest.raises(StudioError, match=sentence):
+        catalog.add_local(str(folder))
+    assert not (tmp_path / "ran").exists() and not any(family.local for family in catalog.all())
 
 
 class Canary:

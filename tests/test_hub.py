@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from studio.capability import StudioError
+from studio.capability import Output, StudioError
 from studio.families import Catalog
-from studio.hub import Downloads, DownloadState, wanted_files
+from studio.hub import Downloads, DownloadState, wanted_files, wanted_of_reader
 from tests import tiny
 
 
@@ -141,7 +141,9 @@ def test_only_what_the_pipeline_needs_is_fetched_and_then_the_family_is_availabl
 
     capability = BY_NAME["text-to-image"]
     request = capability.request(prompt="a", model="sd15", width=256, height=256, steps=1, seed=1)  # type: ignore[call-arg]
-    [output] = capability.run(capability.prepare(request, catalog), tiny.Context(catalog))
+    context: Any = tiny.Context(catalog)
+    [output] = capability.run(capability.prepare(request, catalog), context)
+    assert isinstance(output, Output)
     assert output.image.size == (256, 256)
 
 
@@ -202,6 +204,48 @@ def test_a_component_with_pickles_only_is_refused() -> None:
     index = {"_class_name": "X", "unet": ["diffusers", "UNet2DConditionModel"]}
     with pytest.raises(StudioError, match="'unet' of this model comes as a pickle only"):
         wanted_files({"model_index.json": 1, "unet/config.json": 1, "unet/model.bin": 9}, index)
+
+
+def test_of_a_model_that_understands_only_configs_tokenizers_and_safetensors_are_fetched(tmp_path: Path) -> None:
+    folder = tiny.folder("clip-vit-l14")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    unwanted = {
+        "pytorch_model.bin": b"pickle",
+        "model.fp16.safetensors": b"x",
+        "flax_model.msgpack": b"x",
+        "modeling_evil.py": b"boom",
+        "onnx/model.safetensors": b"x",
+        "README.md": b"# Hello",
+    }
+    hub = Hub({**files, **unwanted})
+    try:
+        catalog = Catalog(tiny.settings(tmp_path))
+        downloads = Downloads(catalog.settings, catalog, endpoint=hub.url)
+        downloads.start("clip-vit-l14")
+        state = finished(downloads, "clip-vit-l14")
+    finally:
+        hub.server.shutdown()
+        hub.server.server_close()
+    assert state.status == "finished", state.error
+    assert hub.fetched() == set(files) and "model.safetensors" in files
+    from studio.models import ModelManager, PipelineSpec
+
+    with ModelManager(catalog.settings, catalog).use(PipelineSpec("clip-vit-l14", "understanding")) as reader:
+        assert reader.texts(["a"]).shape == (1, 12)
+
+
+def test_weights_in_parts_are_fetched_with_their_index_and_pickles_are_refused() -> None:
+    parts = {"config.json": 1, "model-00001-of-00002.safetensors": 5, "model-00002-of-00002.safetensors": 5}
+    indexed = {**parts, "model.safetensors.index.json": 1, "video_preprocessor_config.json": 1, "vocab.json": 1}
+    assert wanted_of_reader({**indexed, "optimizer.pt": 9}) == indexed
+    assert set(wanted_of_reader({**indexed, "model.safetensors": 10})) == {
+        "config.json",
+        "model.safetensors",
+        "video_preprocessor_config.json",
+        "vocab.json",
+    }
+    with pytest.raises(StudioError, match="comes as a pickle only"):
+        wanted_of_reader({"config.json": 1, "pytorch_model.bin": 9})
 
 
 def test_families_from_disk_have_nothing_to_download(tmp_path: Path) -> None:

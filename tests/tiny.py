@@ -397,7 +397,7 @@ def smolvlm() -> tuple[Any, Any]:
     text = LlamaConfig(**SMALL, num_key_value_heads=2, vocab_size=len(tokenizer), pad_token_id=256, eos_token_id=262)
     vision = {**SMALL, "image_size": 32, "patch_size": 8}
     config = SmolVLMConfig(text_config=text, vision_config=vision, image_token_id=257, scale_factor=2)
-    sizes = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
+    sizes: dict[str, Any] = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
     processor = SmolVLMProcessor(
         SmolVLMImageProcessor(**sizes),
         tokenizer,
@@ -436,7 +436,11 @@ def qwen_vl() -> tuple[Any, Any]:
         vision_start_token_id=259,
         vision_end_token_id=260,
     )
-    sizes = {"patch_size": 16, "merge_size": 2, "size": {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}}
+    sizes: dict[str, Any] = {
+        "patch_size": 16,
+        "merge_size": 2,
+        "size": {"shortest_edge": 32 * 32, "longest_edge": 96 * 96},
+    }
     processor = Qwen3VLProcessor(
         Qwen2VLImageProcessor(**sizes),
         tokenizer,
@@ -484,7 +488,7 @@ def florence() -> tuple[Any, Any]:
     }
     config = Florence2Config(text_config=text, vision_config=vision, image_token_id=5)
     pixels = CLIPImageProcessor(size={"height": 64, "width": 64}, do_center_crop=False)
-    pixels.image_seq_length = 65
+    pixels.image_seq_length = 65  # type: ignore[attr-defined]
     return Florence2ForConditionalGeneration(config), Florence2Processor(pixels, tokenizer)
 
 
