@@ -294,7 +294,7 @@
         if (this.marked.has(id)) this.marked.delete(id);
         else this.marked.add(id);
       } else {
-        return this.select(id);
+        return this.select(id, Number(node.dataset.time) || 0);
       }
       this.mark();
       this.drawMarked();
@@ -328,13 +328,15 @@
         '<p class="side-hint">Select a picture to see how it was made.<br>Double-click opens it large.<br>Ctrl-click or Shift-click selects several.</p>';
     }
 
-    async select(id) {
+    async select(id, time = 0) {
       this.selected = id;
       this.mark();
       const answer = await act(known.get(id)?.from === "upload" ? "look-upload" : "look", { id });
       if (!answer || this.selected !== id) return;
       if (known.get(id)?.from === "upload") {
         this.side.innerHTML = answer.html;
+        const player = $("video", this.side);
+        if (player) player.currentTime = time; // where the search found it
       } else {
         this.side.innerHTML =
           `<button type="button" class="pic-open" data-act="open" data-id="${id}" aria-label="Open large">` +

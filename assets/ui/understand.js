@@ -262,7 +262,7 @@
       } else {
         this.stage.replaceChildren(
           this.headline(),
-          ...(job.notes || []).map((note) => h("p.note", {}, note)),
+          job.notes?.length ? h("div.note", {}, job.notes.map((note) => h("p", {}, note))) : "",
           records.length ? this.results(job, records) : h("div.waiting-room", { "aria-hidden": "true" }),
           unreadable(records),
         );
@@ -782,7 +782,7 @@
 
   const MEASURES = [
     ["clip_score", "CLIP score", "How well the picture fits its own prompt: 100 times the cosine, never below 0. Compare only within one model.", (value) => value.toFixed(1)],
-    ["sharpness", "Sharpness", "Variance of the Laplacian at 512 px: low for soft or empty pictures.", (value) => value.toFixed(0)],
+    ["sharpness", "Sharpness", "Variance of the Laplacian at 512 px: low for soft or empty pictures.", (value) => value.toFixed(value < 10 ? 1 : 0)],
     ["brightness", "Brightness", "Mean of the luma.", percent],
     ["contrast", "Contrast", "Standard deviation of the luma.", percent],
     ["clipped", "Clipped", "Pixels that are quite black or quite white.", percent],
@@ -874,7 +874,7 @@
     report(record) {
       if (!record) return h("div");
       const number = (title, value, why, low) => h("article.figure", {}, h("h4", {}, title), h("p.figure-value", {}, value), h("p", {}, why), low && h("small", {}, low));
-      const odd = (title, rows) => rows?.length ? h("section.odd", {}, h("h3", {}, title), h("div.grid", {}, rows.map((each) => cell(each, percent(Math.max(each.likeness, 0)), () => new Inspector(rows, rows.indexOf(each), (one) => [shown(one.picture, picture(one.picture, { large: true, alt: one.name })), h("div.inspect-side", {}, h("p.inspect-top", {}, one.name), h("p", {}, `Cosine ${one.likeness} with the most alike picture of the other set.`))]))))) : "";
+      const odd = (title, rows) => rows?.length ? h("section.odd", {}, h("h3", {}, title, h("span", {}, "cosine with the most alike one there")), h("div.grid", {}, rows.map((each) => cell(each, each.likeness.toFixed(2), () => new Inspector(rows, rows.indexOf(each), (one) => [shown(one.picture, picture(one.picture, { large: true, alt: one.name })), h("div.inspect-side", {}, h("p.inspect-top", {}, one.name), h("p", {}, `Cosine ${one.likeness} with the most alike picture of the other set.`))]))))) : "";
       return h("div.report", {},
         h("div.figures", {},
           number("CMMD", record.cmmd.toFixed(2), "Distance of the two sets. 0 means that they cannot be told apart.", "Bears few pictures best."),
@@ -938,15 +938,15 @@
     }
 
     one(record) {
-      const media = known.get(record.clip)?.media || "";
-      const player = media.startsWith("video/")
+      const player = ["mp4", "webm", "mov"].includes(known.get(record.clip)?.format)
         ? h("video", { src: original(record.clip), controls: true, muted: true, preload: "metadata", poster: thumbnail(record.clip),
             onerror: (event) => event.target.replaceWith(h("div.no-video", {}, picture(record.clip), h("p.note", {}, "This browser cannot play the clip; it was read all the same."))) })
         : picture(record.clip, { large: true, alt: record.name });
       const seek = (time) => {
         if ("currentTime" in player) player.currentTime = time;
       };
-      return h("article.clip", {}, h("div.clip-player", {}, player), record.description ? h("p.clip-words", {}, record.description) : "", this.timeline(record, player, seek), this.segments(record, seek));
+      return h("article.clip", {}, h("div.clip-player", {}, player), record.description ? h("p.clip-words", {}, record.description) : "",
+        this.shown(record).length ? this.timeline(record, player, seek) : "", this.segments(record, seek), this.actions(record));
     }
 
     /** Colour of a label: by its place among those drawn. */
@@ -969,7 +969,7 @@
       const ticks = Math.min(8, Math.max(2, Math.round(length)));
       for (let at = 0; at <= ticks; at += 1) {
         const time = (length * at) / ticks;
-        chart.append(s("text", { x: x(time), y: height - 6, "text-anchor": "middle" }, clock(time)));
+        chart.append(s("text", { x: x(time), y: height - 6, "text-anchor": at === ticks ? "end" : at ? "middle" : "start" }, length < 4 ? clock(time) : clock(time).split(".")[0]));
       }
       const lines = new Map();
       for (const [place, label] of labels.entries()) {
@@ -1002,6 +1002,12 @@
           lines.get(label).style.display = on ? "" : "none";
         } }, h("i"), label)));
       return h("section.panel.chart", {}, legend, chart, said);
+    }
+
+    actions(record) {
+      if (!record.actions?.length) return "";
+      return h("section.panel.chart", {}, h("h3", {}, "Actions in the whole clip"), h("div.bars", {}, record.actions.map((each) =>
+        h("div.bars-row", {}, h("span.bars-label", {}, each.label), bar(each.probability), h("span.bars-share", {}, percent(each.probability))))));
     }
 
     segments(record, seek) {

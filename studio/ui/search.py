@@ -132,7 +132,7 @@ def _described(picture: Asset | Upload) -> dict[str, Any]:
     upload: Upload = picture  # type: ignore[assignment]
     return {
         "id": upload.id, "name": upload.name, "kind": upload.kind, "from": "upload",
-        "width": upload.width, "height": upload.height, "media": upload.media_type, "seconds": upload.seconds,
+        "width": upload.width, "height": upload.height, "format": upload.format, "seconds": upload.seconds,
     }  # fmt: skip
 
 
