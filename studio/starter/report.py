@@ -169,7 +169,14 @@ asked for; "large / small" and counts also need the right sizes and the right nu
 
 ## Understanding
 
+What the CLIP and the two BLIPs of the pack know of true scenes at {exam.SIDE} px, again of held-out combinations.
+Questions come in many wordings, one of each kind about each of 600 scenes, and count as right when the whole answer is.
+Captions are those that come unasked.
+
 {understanding(f["understanding"])}
+
+These models know the objects, styles and layouts of the toy world (also pairs and counts, which the painter cannot
+draw well yet) and nothing else: about a photograph they answer just as surely, and wrongly.
 
 ## Pictures
 
@@ -193,8 +200,10 @@ The same prompts and seeds under every sampler:
 
 `make starter` fetches four openly licensed emoji sets from the npm registry, composes scenes from them
 (`studio/starter/world.py`), and trains, one after the other, a byte-level BPE tokenizer, the judge, an autoencoder
-(`AutoencoderTiny`), a `CLIPModel` whose text tower conditions the painter, and the painter (`UNet2DConditionModel`,
-v-prediction on cached latents, every tenth caption empty). Each step resumes from its checkpoint in `.cache/starter`;
+(`AutoencoderTiny`), a `CLIPModel` whose text tower conditions the painter, the painter (`UNet2DConditionModel`,
+v-prediction on cached latents, every tenth caption empty), and two BLIPs with one vision tower that began as CLIP's,
+for questions and captions. CLIP learns whole captions, short labels, and which label every patch shows; the last is
+why its heat maps are sharp. Each step resumes from its checkpoint in `.cache/starter`;
 averaged weights are shipped. The noise levels follow a cosine that ends at alpha-bar 1e-3: practically pure noise, yet
 gentle enough for every sampler. `--preset gpu` runs the same recipe with larger networks at 128 px on one accelerator.
 
@@ -218,20 +227,26 @@ pipeline_tag: text-to-image
 
 `painter/` is a `StableDiffusionPipeline`
 (`StableDiffusionPipeline.from_pretrained("assets/starter/painter")`), `clip/` a `CLIPModel`
-with tokenizer and image processor, `judge/` a small classifier that checks what was drawn, `vocabulary.json` what
-the models can draw. Native size {f["native_size"]} px. They were trained from random weights on
+with tokenizer and image processor, `vqa/` a `BlipForQuestionAnswering` and `caption/` a
+`BlipForConditionalGeneration` with their `BlipProcessor`, `judge/` a small classifier that checks what was drawn,
+`vocabulary.json` what the models can draw. Native size {f["native_size"]} px. They were trained from random weights on
 composed pictures of emoji art; no photograph, no person, no scraped data was used.
 
 ## Use and limits
 
-For trying the studio offline, for tests and teaching. They draw {len(PROMISED)} objects in
-{len(PROMISED_STYLES)} styles on {len(COLOURS)} background colours and nothing else; a prompt outside
+For trying the studio offline, for tests and teaching. The understanding models know the same toy world and nothing
+else: about a photograph they say something just as surely, and it is wrong. The painter draws {len(PROMISED)} objects
+in {len(PROMISED_STYLES)} styles on {len(COLOURS)} background colours and nothing else; a prompt outside
 `vocabulary.json` gives some object of it. Colours named for an object are not followed: an object has the
 colours of its art.
 
 ## Measured on {f["prompts"]} held-out prompts
 
 {table(f)}
+
+## Understanding, measured on held-out scenes
+
+{understanding(f["understanding"])}
 
 How this was measured: `docs/starter-models.md`.
 

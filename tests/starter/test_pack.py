@@ -16,11 +16,12 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from studio.starter import models, vocabulary
+from studio.starter import exam, models, vocabulary
 from studio.starter.colour import delta_e, rgb_to_lab
-from studio.starter.evaluate import COUNTS, held_out_scenes, prompt, score
+from studio.starter.evaluate import COUNTS, held_out_scenes, score
 from studio.starter.judge import Judge
-from studio.starter.report import BARS, LABELS, promised_bars
+from studio.starter.rate import prompt
+from studio.starter.report import BARS, LABELS, UNDERSTANDING, promised_bars
 from studio.starter.world import World, held_out
 
 PACK = Path(__file__).parents[2] / "assets/starter"
@@ -135,19 +136,34 @@ def test_latents_have_unit_variance(pipe: Any, world: World) -> None:
     assert float(10 * torch.log10(4 / (x - back.clamp(-1, 1)).square().mean())) > 24
 
 
-def test_clip_matches_captions_with_pictures(world: World) -> None:
+@pytest.fixture(scope="module")
+def promised(world: World) -> World:
+    """What the pack promises, as far as the sample of the art has it."""
+    return World(world.art, vocabulary.PROMISED, vocabulary.PROMISED_STYLES)
+
+
+def test_clip_matches_captions_with_pictures(promised: World) -> None:
     model = CLIPModel.from_pretrained(PACK / "clip", dtype=torch.float32).eval()
     tokenizer = CLIPTokenizer.from_pretrained(PACK / "clip")
     processor = CLIPImageProcessor.from_pretrained(PACK / "clip")
-    names = world.art.names
-    scenes = [world.compose("single", (n,), "flat", "blue", i) for i, n in enumerate(names)]
-    pictures = [world.picture(s, model.config.vision_config.image_size) for s in scenes]
+    names = promised.names
+    scenes = [promised.compose("single", (n,), "cartoon", "blue", i) for i, n in enumerate(names)]
     with torch.no_grad():
         scores = model(
-            **tokenizer([f"a flat {n} on a blue background" for n in names], padding=True, return_tensors="pt"),
-            **processor(images=pictures, return_tensors="pt"),
+            **tokenizer([f"a cartoon {n} on a blue background" for n in names], padding=True, return_tensors="pt"),
+            **processor(images=[promised.picture(s, 256) for s in scenes], return_tensors="pt"),
         ).logits_per_image
-    assert float((scores.argmax(1) == torch.arange(len(names))).float().mean()) >= 0.6
+    assert float((scores.argmax(1) == torch.arange(len(names))).float().mean()) >= 0.9
+
+
+def test_questions_about_held_out_scenes_are_answered(promised: World) -> None:
+    rates = exam.vqa_figures(PACK, promised, 48)
+    assert rates["vqa"].value >= 0.8, rates
+
+
+def test_captions_of_held_out_scenes_name_object_and_ground(promised: World) -> None:
+    rates = exam.caption_figures(PACK, promised, 30)
+    assert rates["caption"].value >= 0.75 and rates["caption_single"].trials >= 8, rates
 
 
 def test_the_tokenizer_knows_every_character() -> None:
@@ -194,6 +210,12 @@ def test_the_page_shows_the_figures_of_the_pack_and_names_what_is_below_its_bar(
     for key in promised_bars():
         assert (figures["painter"][key]["value"] < BARS[key]) == (LABELS[key] in verdict), key
     assert figures["painter"]["colour"]["value"] >= BARS["colour"]
+    rates = figures["understanding"]
+    assert all(f"{100 * row['hits'] / row['trials']:.1f} %" in page for row in rates.values())
+    below = page[page.index("## Understanding") :]
+    below = below[below.index("Every bar" if "Every bar" in below else "Below its bar") :].split(".")[0]
+    for key, bar in exam.BARS.items():
+        assert (rates[key]["value"] < bar) == (UNDERSTANDING[key] in below), key
     assert figures["prompts"] >= 400
     assert figures["seconds_per_picture"]["median"] <= 3 and figures["load_seconds"] <= 5
     for licence in ("MIT", "Apache-2.0", "CC BY 4.0"):

@@ -62,7 +62,7 @@ def test_without_npm_the_reason_and_the_remedy_are_told(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("preset", ["cpu", "gpu"])
 def test_a_tiny_run_writes_a_pack_that_plain_diffusers_draws_with(tmp_path: Path, preset: str) -> None:
     from diffusers import StableDiffusionPipeline
-    from transformers import CLIPModel
+    from transformers import BlipForConditionalGeneration, BlipForQuestionAnswering, BlipProcessor, CLIPModel
 
     out = tmp_path / "pack"
     steps = [s for s in train.STEPS if s not in ("art", "evaluate")]
@@ -72,7 +72,7 @@ def test_a_tiny_run_writes_a_pack_that_plain_diffusers_draws_with(tmp_path: Path
     first = load_file(out / "painter/vae/diffusion_pytorch_model.safetensors")
     shipped = (out / "painter/unet").stat().st_mtime_ns
     train.main([*small, "--from-pack", str(out), "--cache", str(tmp_path / "elsewhere"), "--steps", "vae", "clip",
-                "painter", "export"])  # fmt: skip
+                "painter", "blip", "export"])  # fmt: skip
     assert (out / "painter/unet").stat().st_mtime_ns > shipped
     again = load_file(out / "painter/vae/diffusion_pytorch_model.safetensors")
     assert all(torch.equal(again[k], v) for k, v in first.items() if k.startswith("encoder.")), "settled by the painter"
@@ -84,5 +84,9 @@ def test_a_tiny_run_writes_a_pack_that_plain_diffusers_draws_with(tmp_path: Path
     assert (
         CLIPModel.from_pretrained(out / "clip").config.text_config.hidden_size == pipe.unet.config.cross_attention_dim
     )
+    looked = BlipForQuestionAnswering.from_pretrained(out / "vqa")
+    asked = BlipProcessor.from_pretrained(out / "vqa")(images=picture, text="what is this?", return_tensors="pt")
+    assert looked.generate(**asked, max_new_tokens=4).shape[0] == 1
+    assert BlipForConditionalGeneration.from_pretrained(out / "caption").config.vision_config.image_size == native
     assert max(f.stat().st_size for f in out.rglob("*") if f.is_file()) < 9.5e6
     assert all(f.suffix != ".bin" for f in out.rglob("*"))

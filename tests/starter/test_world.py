@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from studio.starter import figure
 from studio.starter.art import Art
-from studio.starter.vocabulary import COLOURS, SYNONYMS, plural
+from studio.starter.language import ask, describe_plainly
+from studio.starter.vocabulary import COLOURS, STYLES, SYNONYMS, plural
 from studio.starter.world import LAYOUT_MIX, Placed, World, held_out
 
 SEEDS = range(40)
@@ -91,26 +93,57 @@ def test_answers_agree_with_the_boxes(world: World) -> None:
         boxes = {o.name: o.box for o in scene.objects}
         for question in world.questions(scene):
             seen.add(question.kind)
-            words = question.text
-            if question.kind == "colour":
+            words, yes = question.text, question.answer == "yes"
+            counted = {plural(n): sum(o.name == n for o in scene.objects) for n in world.names}
+            if words == "what colour is the background?":
                 assert np.asarray(world.picture(scene))[0, 0].tolist() == list(COLOURS[question.answer])
+            elif question.kind == "colour":
+                assert yes == (words == f"is the background {scene.background}?")
+            elif words.startswith("how many"):
+                (name,) = re.findall(r"how many (.*) are there", words)
+                assert int(question.answer) == counted[name]
             elif question.kind == "count":
-                assert int(question.answer) == sum(
-                    words == f"how many {plural(o.name)} are there?" for o in scene.objects
-                )
+                number, name = re.findall(r"exactly (\d) (.*)\?", words)[0]
+                assert yes == (int(number) == counted.get(name, counted.get(plural(name))))
             elif question.kind == "exists":
                 named = [o.name for o in scene.objects if re.search(rf"\b{o.name}\?", words)]
-                assert (question.answer == "yes") == bool(named)
-            elif question.kind == "relation" and "left or right" in words:
-                a, b = re.findall(r"is the (.*) left or right of the (.*)\?", words)[0]
-                assert question.answer == ("left" if boxes[a][0] < boxes[b][0] else "right")
+                assert yes == bool(named)
             elif question.kind == "relation":
-                a, b = re.findall(r"is the (.*) above or below the (.*)\?", words)[0]
-                assert question.answer == ("above" if boxes[a][1] < boxes[b][1] else "below")
+                ways = r"is the (.*?) (left or right|above or below|left|above)(?: of)? the (.*)\?"
+                a, way, b = re.findall(ways, words)[0]
+                axis = 0 if way.startswith("left") else 1
+                before = boxes[a][axis] < boxes[b][axis]
+                first, _, second = way.partition(" or ")
+                assert question.answer == ((first if before else second) if second else ("yes" if before else "no"))
             elif question.kind == "size":
                 areas = {n: (b[2] - b[0]) * (b[3] - b[1]) for n, b in boxes.items()}
-                assert question.answer == max(areas, key=lambda n: areas[n])
+                larger = max(areas, key=lambda n: areas[n])
+                asked = re.findall(r"is the (.*) larger than", words)
+                assert question.answer == (larger if not asked else "yes" if asked[0] == larger else "no")
     assert seen == {"what", "colour", "where", "count", "exists", "relation", "size"}
+
+
+def test_questions_are_asked_in_many_words_that_mean_the_same(world: World) -> None:
+    rng = random.Random(0)
+    for seed in range(40):
+        scene = world.scene(seed)
+        for question in world.questions(scene):
+            said = {ask(question, rng) for _ in range(12)}
+            assert len(said) > 1 and not any("{" in text for text in said)
+            subjects = [n for n in (*(plural(n) for n in world.names), *world.names, *COLOURS, *STYLES)
+                        if re.search(rf"\b{re.escape(n)}\b", question.text)]  # fmt: skip
+            short = ("left or right?", "above or below?")  # those need no second object
+            for text in said:
+                assert all(n in text for n in subjects) or text.rstrip("?").endswith(tuple(s[:-1] for s in short)), text
+
+
+def test_plain_captions_say_all_there_is(world: World) -> None:
+    for seed in range(60):
+        scene = world.scene(seed)
+        full, brief = describe_plainly(scene)
+        assert scene.style in full and full.endswith(f"{scene.background} background")
+        for placed in scene.objects:
+            assert placed.name[:4] in full and placed.name[:4] in brief
 
 
 def test_an_edit_changes_only_what_it_says(world: World) -> None:
