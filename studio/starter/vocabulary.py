@@ -123,6 +123,7 @@ PROMPT_EXAMPLES: tuple[str, ...] = (
     "a clover on a white background, cartoon", "a 3d crown on a red background",
 )  # fmt: skip
 
+
 def limits() -> str:
     """One friendly line: what these models can and cannot draw."""
     pairs = any(name in PROMISED_LAYOUTS for name in PAIRS)
