@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -27,6 +28,7 @@ from studio.trust import Trust
 
 PROBE = "tests.probe:ALL"
 PATIENCE = 300.0
+OFFERED = [capability for capability in ALL if not capability.hidden]
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ class TestDrawing:
         assert jobs(data) == ["cancelled"]
 
     def test_every_field_of_every_request_has_a_flag(self, capsys: pytest.CaptureFixture[str]) -> None:
-        for capability in ALL:
+        for capability in OFFERED:
             with pytest.raises(SystemExit) as caught:
                 main([capability.name, "--help"])
             assert caught.value.code == 0
@@ -147,6 +149,113 @@ def jobs(data: Path) -> list[str]:
         return [row[0] for row in connection.execute("SELECT status FROM jobs")]
 
 
+def picture(path: Path, colour: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 16), colour).save(path)
+    return path
+
+
+class TestReading:
+    def test_a_folder_is_read_and_what_cannot_be_is_named(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = tmp_path / "shop"
+        red, blue = picture(folder / "a.png", "red"), picture(folder / "deep" / "b.png", "blue")
+        picture(folder / "c.png", "red")
+        picture(folder / ".hidden.png", "lime")
+        (folder / "d.png").write_bytes(red.read_bytes()[:45])
+        (folder / "e.txt").write_text("=1+1")
+        table = tmp_path / "answers.csv"
+        command = ["look", "--pictures", str(folder), "--csv", str(table), "--out", str(tmp_path / "o"), "--json"]
+        assert main(command, capabilities=PROBE) == 0
+        said = capsys.readouterr()
+        result = json.loads(said.out)
+        assert list(result) == ["job", "model", "seconds", "images", "results", "skipped"]
+        assert [(each["path"], each["colour"]) for each in result["results"]] == [
+            (str(red), [255, 0, 0]),
+            (str(blue), [0, 0, 255]),
+        ]
+        assert [Path(each["path"]).name for each in result["skipped"]] == ["c.png", "d.png", "e.txt"]
+        assert f"the same picture as {red}" in result["skipped"][0]["error"]
+        for each in result["skipped"]:
+            assert f"Skipped {each['path']}: {each['error']}" in said.err
+        with table.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["name"], row["colour.3"]) for row in rows] == [("a.png", "0"), ("b.png", "255")]
+        assert not (tmp_path / "o").exists()
+
+        assert main(["look", "--pictures", str(red), str(blue)], capabilities=PROBE) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{red}  colour: 255, 0, 0"
+        assert lines[2].startswith("2 answer(s) by starter in ")
+
+        assert main(["board", "import", str(folder), "--json"], capabilities=PROBE) == 0
+        board = printed(capsys)
+        assert (board["name"], board["count"], len(board["skipped"])) == ("shop", 2, 3)
+        more = picture(tmp_path / "lime.png", "lime")
+        assert main(["board", "import", str(more), "--name", "shop"], capabilities=PROBE) == 0
+        assert main(["board", "list", "--json"], capabilities=PROBE) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == [{"id": board["id"], "name": "shop", "count": 3}]
+        id = result["results"][1]["picture"]
+        assert main(["look", "--board", "shop", "--pictures", id, "--json"], capabilities=PROBE) == 0
+        assert [each["name"] for each in printed(capsys)["results"]] == ["b.png", "a.png", "lime.png"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["look"], "Choose at least one picture."),
+            (["look", "--pictures", "none.png"], "There is no file, folder or picture none.png; check its path."),
+            (["look", "--pictures", "empty"], "There is no file in the folder empty; choose another."),
+            (["look", "--pictures", *(["0" * 32] * 5001)], "'pictures' may have at most 5000 entries; remove some."),
+            (["look", "--others", *(["0" * 32] * 6)], "'others' may have at most 5 entries; remove some."),
+            (["search", "   "], "Say what to look for: some words, or pictures after --like."),
+            (["board", "import", "a.txt"], "The board needs a name; give it with --name."),
+            (["hush"], "Argument COMMAND: invalid choice: 'hush'"),
+        ],
+        ids=lambda value: str(value)[:30],
+    )
+    def test_a_refusal_starts_no_studio(
+        self,
+        data: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        sentence: str,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "a.txt").write_text("x")
+        assert main(arguments, capabilities=PROBE) == 2
+        assert capsys.readouterr().err.startswith(f"studio: {sentence}")
+        assert not data.exists()
+
+    def test_what_the_studio_does_not_know_is_told(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["look", "--board", "nowhere"], capabilities=PROBE) == 2
+        assert "There is no board 'nowhere'; there is: none yet" in capsys.readouterr().err
+        assert main(["look", "--pictures", "0" * 32], capabilities=PROBE) == 2
+        assert "There is no picture 000" in capsys.readouterr().err
+        (tmp_path / "a.png").write_bytes(b"no picture")
+        assert main(["look", "--pictures", str(tmp_path / "a.png")], capabilities=PROBE) == 2
+        assert "None of these files could be read" in capsys.readouterr().err
+
+    def test_pictures_are_found_by_words_and_by_a_file(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        red, blue = picture(tmp_path / "in" / "red.png", "red"), picture(tmp_path / "in" / "blue.png", "blue")
+        assert main(["board", "import", str(red.parent)]) == 0
+        capsys.readouterr()
+        assert main(["search", "a blue square", "--json"]) == 0
+        found = printed(capsys)
+        assert (found["embedded"], found["total"]) == (2, 2)
+        assert {hit["name"] for hit in found["hits"]} == {"red.png", "blue.png"}
+        assert found["hits"][0]["score"] >= found["hits"][1]["score"]
+        assert main(["search", "--like", str(blue), "--limit", "1"]) == 0
+        assert capsys.readouterr().out.split()[2] == "red.png"  # the picture itself is no hit
+
+
 class TestServer:
     def test_a_command_uses_the_running_server_which_stops_on_sigterm(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -159,6 +268,19 @@ class TestServer:
             (image,) = printed(capsys)["images"]
             with Image.open(image["path"]) as opened:
                 assert opened.size == (256, 256)
+
+            red = picture(tmp_path / "red.png", "red")
+            (tmp_path / "bad.png").write_bytes(b"no picture")
+            (tmp_path / "huge.png").write_bytes(bytes(Settings().max_upload_mb * 1_000_000 + 1))
+            files = [str(tmp_path / name) for name in ("bad.png", "huge.png", "red.png")]
+            assert main(["board", "import", *files, "--name", "ü & 1", "--json"], capabilities=PROBE) == 0
+            board = printed(capsys)
+            assert (board["count"], len(board["skipped"])) == (1, 2)
+            assert main(["look", "--board", "ü & 1", "--pictures", str(red), "--json"], capabilities=PROBE) == 0
+            (record,) = printed(capsys)["results"]
+            assert (record["path"], record["colour"]) == (str(red), [255, 0, 0])
+            assert main(["search", "--like", "f" * 32], capabilities=PROBE) == 2
+            capsys.readouterr()
 
             assert main(["gradient", "--prompt", "forbidden", "--out", str(tmp_path)], capabilities=PROBE) == 2
             assert capsys.readouterr().err == "studio: This prompt is refused: write another one.\n"
@@ -174,7 +296,7 @@ class TestServer:
             assert out == f"Creative Studio is ready: {url}\n"
             assert "Traceback" not in said
         assert not (data / SERVER_FILE).exists()
-        assert jobs(data) == ["done"]
+        assert jobs(data) == ["done", "done"]
 
     def test_the_file_of_a_killed_server_misleads_nobody(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -191,7 +313,7 @@ class TestListing:
     def test_capabilities_have_their_schemas(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["capabilities", "--json"]) == 0
         listing = {each["name"]: each for each in printed(capsys)}
-        assert list(listing) == [capability.name for capability in ALL]
+        assert list(listing) == [capability.name for capability in OFFERED]
         schema = listing["text-to-image"]["schema"]
         assert schema["required"] == ["prompt"]
         assert schema["additionalProperties"] is False
