@@ -14,15 +14,15 @@ from PIL.Image import Resampling
 from pydantic import ValidationError
 
 from studio.capabilities import BY_NAME
-from studio.capabilities.text_to_image import TextToImageRequest
+from studio.capabilities.text_to_image import TextToImage, TextToImageRequest
 from studio.capability import Cancelled, Output, StudioError
 from studio.families import ROWS, Catalog
-from studio.models import ModelManager, PipelineSpec
+from studio.models import UNDERSTANDING, ModelManager, PipelineSpec
 from studio.sampling import SAMPLERS, Preview, build_scheduler, samplers_for
 from studio.settings import ROOT
 from tests import tiny
 
-T2I = BY_NAME["text-to-image"]
+T2I = cast(TextToImage, BY_NAME["text-to-image"])
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,7 @@ def test_random_seeds_differ(catalog: Catalog) -> None:
         ({"model": "z-image-turbo", "sampler": "ddim"}, "cannot use DDIM; choose one of: flow-euler", "sampler"),
         ({"sampler": "pndm", "steps": 4}, "PNDM needs at least 5 steps", "steps"),
         ({"sampler": "lcm", "steps": 51}, "LCM takes at most 50 steps", "steps"),
+        ({"count": 2, "keep_best": 3}, "Of 2 pictures the best 3 cannot be kept", "keep_best"),
         ({"model": "sdxl", "width": 2048, "height": 2048, "steps": 150, "count": 16}, "too much at once", "count"),
     ],
 )
@@ -267,6 +268,22 @@ def test_wildcards_are_picked_per_picture_from_its_own_seed(catalog: Catalog, mo
     assert outputs[0].parameters["requested"]["prompt"] == "a {red|green} __fruit__"
     [alone], _ = run(catalog, models, small(prompt=prompts[2], seed=9, steps=1))
     assert alike(alone, outputs[2])
+
+
+def test_the_pictures_that_fit_the_prompt_best_are_kept(catalog: Catalog, models: ModelManager) -> None:
+    everything, _ = run(catalog, models, small(prompt="a (red:1.3) ball", count=4))
+    kept, context = run(catalog, models, small(prompt="a (red:1.3) ball", count=4, keep_best=2))
+    with models.use(PipelineSpec("starter-clip", UNDERSTANDING)) as reader:
+        text = reader.texts(["a red ball"])[0]
+        scores = [100 * max(float(vector @ text), 0) for vector in reader.pictures([each.image for each in everything])]
+    best = sorted(range(4), key=lambda place: -scores[place])[:2]
+    assert [pixels(output) for output in kept] == [pixels(everything[place]) for place in best]
+    assert [output.seed for output in kept] == [everything[place].seed for place in best]
+    for output, place in zip(kept, best, strict=True):
+        assert output.parameters["clip_score"] == pytest.approx(scores[place], abs=0.02)
+        assert output.parameters["clip_model"] == "starter-clip"
+    assert [any("best 2 of 4" in note for note in output.notes) for output in kept] == [True, False]
+    assert context.steps[-1] == (8, 8) and "clip_score" not in everything[0].parameters
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])

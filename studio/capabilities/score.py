@@ -9,6 +9,7 @@ from pydantic import Field
 from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.families import Catalog
 from studio.measures import clip_score, light
+from studio.prompts import plain_text
 from studio.reading import Reading, check_pictures
 
 
@@ -38,7 +39,7 @@ class Score(Capability):
         for batch in reading.batches():
             seen = [item for item in batch if item.image is not None]
             drawn = [item for item in seen if item.source.prompt]
-            texts = reading.read([item.source.prompt for item in drawn]) if drawn else ()
+            texts = reading.read([plain_text(item.source.prompt) for item in drawn]) if drawn else ()
             pictures = reading.look([item.image for item in drawn if item.image is not None]) if drawn else ()
             scores = {
                 item.index: round(clip_score(picture, text), 2)

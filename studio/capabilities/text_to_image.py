@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,7 +14,8 @@ from pydantic import Field, StringConstraints
 
 from studio.capability import Capability, Context, Output, Request, StudioError
 from studio.families import Catalog, Family
-from studio.prompts import encode, merge, resolve_choices
+from studio.measures import clip_score
+from studio.prompts import encode, merge, plain_text, resolve_choices
 from studio.sampling import check_sampler, draw, versions
 
 MAX_WORK = 3.0e9
@@ -50,6 +51,12 @@ class TextToImageRequest(Request):
     count: int = Field(default=1, ge=1, le=16, description="Number of pictures.")
     batch_size: int = Field(
         default=1, ge=1, le=16, description="Pictures made at the same time; more needs more memory."
+    )
+    keep_best: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Draw 'count' pictures and keep only so many: those that fit the prompt best by CLIP score.",
     )
     styles: tuple[Annotated[str, StringConstraints(max_length=100)], ...] = Field(
         default=(),
@@ -106,6 +113,14 @@ class TextToImage(Capability):
                 "This asks for too much at once; use fewer pictures, fewer steps or a smaller size.",
                 field="count",
             )
+        if request.keep_best is not None:
+            if request.keep_best > request.count:
+                raise StudioError(
+                    f"Of {request.count} pictures the best {request.keep_best} cannot be kept; "
+                    "raise 'count' or lower 'keep_best'.",
+                    field="keep_best",
+                )
+            catalog.default_for("embed")
         catalog.require(family.id)
         return filled
 
@@ -114,6 +129,10 @@ class TextToImage(Capability):
         return float(request.count * (request.steps or 1) * (request.width or 1) * (request.height or 1))
 
     def run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
+        drawn = self._run(request, context)
+        return drawn if request.keep_best is None else _best(drawn, request.keep_best, context)
+
+    def _run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
         from studio.models import OutOfMemory, PipelineSpec
 
         plan = _Plan.of(request, context)
@@ -231,3 +250,28 @@ def _draw(
     if family.pixel_scale > 1:
         images = [image.resize((plan.width, plan.height), Resampling.LANCZOS) for image in images]
     return [(wanted[index], images[index], together[index].notes + plan.notes) for index in range(size)]
+
+
+def _best(pictures: Iterator[Output], keep: int, context: Context) -> Iterator[Output]:
+    """Of all ``pictures`` the ``keep`` with the highest CLIP score, best first; their parameters then tell it."""
+    from studio.models import UNDERSTANDING, PipelineSpec
+
+    drawn = list(pictures)
+    family = context.catalog.default_for("embed")
+
+    def told(message: str) -> None:
+        steps = sum(output.parameters["steps"] for output in drawn)
+        context.progress(steps, steps, message=message)
+
+    def scores(reader: Any) -> list[float]:
+        seen = reader.pictures([output.image for output in drawn])
+        texts = reader.texts([plain_text(output.parameters["prompt"]) for output in drawn])
+        return [clip_score(picture, text) for picture, text in zip(seen, texts, strict=True)]
+
+    told("Choosing the best")
+    found = context.models.run(PipelineSpec(family.id, UNDERSTANDING), scores, lambda *step: told(step[2]))
+    ranked = sorted(zip(found, drawn, strict=True), key=lambda pair: -pair[0])
+    note = f"The best {keep} of {len(drawn)} by the CLIP score of {family.name} were kept."
+    for place, (score, output) in enumerate(ranked[:keep]):
+        parameters = {**output.parameters, "clip_score": round(score, 2), "clip_model": family.id}
+        yield replace(output, parameters=parameters, notes=(*output.notes, *(() if place else (note,))))
