@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from studio import Studio
 
 _KEYS = (
-    ("Ctrl Enter", "Generate (⌘ Enter on a Mac)"),
-    ("Esc", "Cancel the picture being drawn, or close what is open"),
-    ("← →", "Previous and next picture in the large view"),
+    ("Ctrl Enter", "Generate, sort, ask ...: the blue button (⌘ Enter on a Mac)"),
+    ("Esc", "Cancel what is under way, or close what is open"),
+    ("← →", "Previous and next picture in a large view"),
     ("S", "Star the picture in the large view"),
-    ("Drop a picture", "Bring back the settings it was made with"),
+    ("Enter", "Send the question on Ask; Shift Enter begins a new line"),
+    ("+ -", "Come closer on the map of the gallery; arrows fly, 0 shows all"),
+    ("Ctrl click", "Select several pictures in the gallery; Shift click up to here"),
+    ("Drop a picture", "Create: bring back its settings. Gallery: find those like it. Understand: choose it"),
 )
 _PACKAGES = ("gradio", "torch", "diffusers", "transformers")
 
@@ -60,7 +63,7 @@ def _page(studio: Studio) -> Markup:
 
 
 def _split(key: str) -> list[str]:
-    return [key] if key.startswith("Drop") else key.split()
+    return [key] if key.startswith(("Drop", "Ctrl click")) else key.split()
 
 
 def _attribution(studio: Studio) -> Markup:

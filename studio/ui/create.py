@@ -120,6 +120,10 @@ class CreateTab:
                                 1, label="Number of pictures", precision=0, elem_id="exact-count"
                             )
                             self.batch = gr.Number(1, label="At the same time", precision=0, elem_id="batch")
+                        self.keep_best = gr.Number(
+                            None, label="Keep only the best", precision=0, elem_id="keep-best",
+                            info="Of these pictures, by CLIP score: how well each fits the prompt. Empty keeps all.",
+                        )  # fmt: skip
                     with gr.Accordion("Wildcards", open=False, elem_id="wildcards"):
                         self.wildcard = gr.Dropdown(
                             self._wildcards(), value=None, label="List", allow_custom_value=True, elem_id="wildcard",
@@ -157,6 +161,7 @@ class CreateTab:
             "prompt": self.prompt, "negative_prompt": self.negative, "model": self.model, "width": self.width,
             "height": self.height, "steps": self.steps, "guidance_scale": self.guidance, "sampler": self.sampler,
             "seed": self.seed, "count": self.exact_count, "batch_size": self.batch, "styles": self.styles,
+            "keep_best": self.keep_best,
         }  # fmt: skip
 
     def _wire(self) -> None:

@@ -86,7 +86,7 @@ def actions(studio: Studio) -> dict[str, Action]:
             deleted=bool(data.get("deleted")),
         )
         scores = clip_scores(studio)
-        cells = join(thumb(asset, badge=scores.get(asset.id, "")) for asset in found.assets)
+        cells = join(thumb(asset, badge=search.badge(asset, scores)) for asset in found.assets)
         return {"html": str(cells), "next": found.next, "total": found.total}
 
     def look(data: dict[str, Any]) -> dict[str, Any]:

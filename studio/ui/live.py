@@ -95,7 +95,7 @@ class Live:
             return finish(_EMPTY.format(self._welcome()))
         request = job.request
         width, height = request.get("width") or 1, request.get("height") or 1
-        asked = int(request.get("count") or 1)
+        asked = int(request.get("keep_best") or request.get("count") or 1)
         tiles = [tile(asset, full=True) for asset in pictures]
         if running and len(pictures) < asked:
             shown = Markup("")

@@ -171,7 +171,7 @@ def thumb(asset: Asset, badge: str = "") -> Markup:
 _LABELS = {
     "negative_prompt": "Negative prompt", "steps": "Steps", "guidance_scale": "Guidance", "sampler": "Sampler",
     "seed": "Seed", "styles": "Styles", "model_hash": "Model hash", "upscaler": "Enlarged with",
-    "clip_score": "CLIP score", "best_of": "Best of",
+    "clip_score": "CLIP score", "clip_model": "Scored by",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -42,7 +42,7 @@ def actions(studio: Studio) -> dict[str, Action]:
         for hit in found.hits:
             kind, picture = _look_up(studio, hit.id)
             if kind == "gallery":
-                cells.append(thumb(picture, badge=scores.get(picture.id, "")))
+                cells.append(thumb(picture, badge=badge(picture, scores)))
             elif kind == "upload":
                 uploads.append(_described(picture))
                 cells.append(upload_thumb(picture, hit.time))
@@ -107,6 +107,12 @@ def clip_scores(studio: Studio) -> dict[str, str]:
             if row.get("clip_score") is not None:
                 scores.setdefault(row["picture"], f"{row['clip_score']:.1f}")
     return scores
+
+
+def badge(asset: Asset, scores: Mapping[str, str]) -> str:
+    """The CLIP score of a picture: measured later, or when it was chosen as one of the best. "" where there is none."""
+    own = asset.parameters.get("clip_score")
+    return scores.get(asset.id) or (f"{own:.1f}" if isinstance(own, int | float) else "")
 
 
 def _look_up(studio: Studio, id: str) -> tuple[str, Any]:
