@@ -148,14 +148,14 @@ def _broken(steps: int) -> StudioError:
 
 
 PREVIEW_SECONDS = 0.1
-PREVIEW_SHARE = 0.04
+PREVIEW_SHARE = 0.025
 """Previews may cost this share of the time between them."""
 
 _projections: WeakKeyDictionary[Any, torch.Tensor | None] = WeakKeyDictionary()
 
 
 class Preview:
-    """Small pictures of unfinished latents, never more often than ten a second nor for more than 4 % of the time."""
+    """Small pictures of unfinished latents, never more often than ten a second nor for more than 2.5 % of the time."""
 
     def __init__(self, pipe: Any, width: int, height: int) -> None:
         self._pipe = pipe
