@@ -209,13 +209,17 @@ class Jobs:
             rows = session.execute(query.order_by(ResultRow.index).limit(max(1, min(limit, 5000)))).all()
         return [{"index": index, **data} for index, data in rows]
 
-    def list(self, *, user: str, active: bool = False, limit: int = 50, hidden: bool = False) -> list[Job]:
+    def list(
+        self, *, user: str, active: bool = False, limit: int = 50, hidden: bool = False, capability: str | None = None
+    ) -> list[Job]:
         """Newest first; ``active`` leaves out what is over, ``hidden`` adds the studio's own work."""
         query = select(JobRow).where(JobRow.owner == user).order_by(JobRow.number.desc()).limit(max(1, min(limit, 500)))
         if active:
             query = query.where(JobRow.status.in_(ACTIVE))
         if not hidden:
             query = query.where(JobRow.capability.not_in(self._hidden))
+        if capability is not None:
+            query = query.where(JobRow.capability == capability)
         with self._database.read() as session:
             return self._snapshots(session, session.scalars(query).all())
 

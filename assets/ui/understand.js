@@ -210,10 +210,15 @@
       if (this.running) await tried(() => api(`/jobs/${this.job.id}`, { method: "DELETE" }));
     }
 
-    /** After a reload: the newest job of this tool. */
-    async restore(jobs) {
-      const mine = jobs.find((job) => this.capabilities().includes(job.capability) && (job.status !== "cancelled" || job.results));
+    /** After a reload: the newest job of this tool that is under way or has answers. */
+    async restore() {
+      const jobs = await Promise.all(this.capabilities().map((name) => api(`/jobs?capability=${name}&limit=3`)));
+      const mine = jobs.flat().filter((job) => ACTIVE.includes(job.status) || job.results).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
       if (!mine || this.job) return;
+      if (this.offered.some((each) => each.id === mine.request.model && each.available)) {
+        this.model.value = mine.request.model;
+        this.sayModel();
+      }
       if ((await this.recall(mine)) !== false) this.attach(mine.id);
     }
 
@@ -1051,8 +1056,7 @@
       await this.refresh();
       await this.chooser.restore();
       await this.take();
-      const jobs = await tried(() => api("/jobs?limit=200"));
-      for (const each of Object.values(this.tools)) await each.restore(jobs || []);
+      for (const each of Object.values(this.tools)) await tried(() => each.restore());
       new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.refresh()).observe(this.root);
     }
 

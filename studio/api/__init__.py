@@ -256,9 +256,14 @@ def _add_jobs(v1: APIRouter, studio: Studio) -> None:
     jobs = studio.jobs
 
     @v1.get("/jobs", tags=["jobs"])
-    def list_jobs(user: User, active: bool = False, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> list[Job]:
+    def list_jobs(
+        user: User,
+        active: bool = False,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        capability: str | None = None,
+    ) -> list[Job]:
         """Newest first; `active` leaves out what is over."""
-        return jobs.list(user=user, active=active, limit=limit)
+        return jobs.list(user=user, active=active, limit=limit, capability=capability)
 
     @v1.get("/jobs/{id}", tags=["jobs"])
     def get_job(id: str, user: User) -> Job:

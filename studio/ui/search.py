@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from studio.library import Upload
 
 HITS = 120
+SCORE_JOBS = 5
 PICKED = 60
 
 
@@ -100,9 +101,7 @@ def actions(studio: Studio) -> dict[str, Action]:
 def clip_scores(studio: Studio) -> dict[str, str]:
     """Picture id -> "31.2": what its newest ``score`` job measured, among the newest few."""
     scores: dict[str, str] = {}
-    for job in studio.jobs.list(user=USER, limit=200):
-        if job.capability != "score" or not job.results:
-            continue
+    for job in studio.jobs.list(user=USER, capability="score", limit=SCORE_JOBS):
         for row in studio.jobs.results(job.id, user=USER):
             if row.get("clip_score") is not None:
                 scores.setdefault(row["picture"], f"{row['clip_score']:.1f}")
