@@ -85,7 +85,7 @@ def capability(rounds: int) -> dict[str, Any]:
         settings = Settings(data_dir=Path(folder), device="cpu")
         catalog = Catalog(settings)
         family = catalog.get("starter")
-        context = Quiet(ModelManager(settings, catalog), settings, catalog)
+        context: Any = Quiet(ModelManager(settings, catalog), settings, catalog)
         plain, ours = Plain(catalog, family), TextToImage()
         seeds = iter(range(10**6))
         pictures: dict[int, Image.Image] = {}
