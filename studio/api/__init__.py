@@ -63,6 +63,7 @@ class Event(BaseModel):
 
 class Model(BaseModel):
     id: str
+    kind: str = Field(description="diffusion: it draws. understanding: it reads pictures.")
     name: str
     summary: str
     licence: str
