@@ -352,8 +352,9 @@ def _run_job(arguments: argparse.Namespace, capabilities: str) -> int:
         images = [_fetch(studio, id, folder) for id in job.asset_ids]
         results = studio.results(job.id) if job.results else []
     for record in results:
-        if path := paths.get(str(record.get("picture") or record.get("clip"))):
-            record["path"] = path
+        about = record.get("pictures") or [record.get("picture") or record.get("clip")]
+        if here := [paths[id] for id in about if id in paths]:
+            record["path"] = ", ".join(here)
     if arguments.csv:
         from studio.records import to_csv
 
