@@ -58,6 +58,8 @@ START_SECONDS = 1.0
 GATHER_SECONDS = 0.2
 IDLE_SECONDS = 10.0
 """Between two looks for what is missing, when nothing tells of it."""
+MANY = 20_000
+"""Pictures that are not counted anew at every look."""
 BACKLOG = 5000
 """Ids of an owner that are looked up at once."""
 
@@ -224,6 +226,7 @@ class Search:
         except StudioError as error:
             return Status("", 0, self._count(user, "")[1], "exact", error.message)
         vectors = self._of(user, model)
+        kind = vectors.kind
         embedded, total = self._count(user, model)
         with self._lock:
             work = self._work.get(model, _Work())
@@ -241,7 +244,7 @@ class Search:
             notes.append(work.error)
         if lost:
             notes.append(f"{lost:,} could not be read and cannot be found.")
-        return Status(model, embedded, total, vectors.kind, " ".join(filter(None, notes)))
+        return Status(model, embedded, total, kind, " ".join(filter(None, notes)))
 
     def duplicates(self, user: str, threshold: float = 0.96, *, model: str = "") -> list[list[str]]:
         """Groups of pictures that look almost the same or are the same file: a cosine of ``threshold`` joins two.
@@ -271,7 +274,8 @@ class Search:
                     for row in session.scalars(select(table).where(table.id.in_(some))):
                         starred = isinstance(row, AssetRow) and row.starred
                         rank[row.id] = (not starred, -row.width * row.height, row.created_at, row.id)
-        return sorted((sorted(group, key=rank.__getitem__) for group in joined), key=lambda group: (-len(group), group))
+        ranked = [sorted(rank.keys() & group, key=rank.__getitem__) for group in joined]
+        return sorted((group for group in ranked if len(group) > 1), key=lambda group: (-len(group), group))
 
     def map(self, user: str, limit: int = 10_000, *, model: str = "") -> list[Point]:
         """The newest ``limit`` pictures along the two directions in which their vectors differ most (PCA). Alike
@@ -387,8 +391,9 @@ class Search:
         job = self._jobs.wait(id, user=user, timeout=WAIT_SECONDS)
         if not job.terminal:
             when = f" (about {job.eta_seconds:.0f} s more)" if job.eta_seconds else ""
+            why = "the model is being loaded" if job.status == "running" else "the studio is busy with another job"
             raise StudioError(
-                f"{waiting}, because the studio is busy with another job{when}: search again in a moment; "
+                f"{waiting}, because {why}{when}: search again in a moment; "
                 "pictures that have been looked at can be searched by at once.",
                 status=503,
             )
@@ -433,8 +438,9 @@ class Search:
                 everything = select(func.count()).select_from(table).where(*_alive(table, user))
                 total += session.scalar(everything) or 0
                 embedded += session.scalar(everything.where(_has_vector(table, model))) or 0
-        with self._lock:
-            self._counts[user, model] = (_rest(began), (embedded, total))
+        if total > MANY:
+            with self._lock:
+                self._counts[user, model] = (_rest(began), (embedded, total))
         return embedded, total
 
     # -- inside: what is missing ---------------------------------------------------------------------------------
@@ -649,7 +655,7 @@ def _from(turn: str, owners: Iterable[str]) -> list[str]:
 def _rest(began: float) -> float:
     """When a query that took from ``began`` till now may be made again: a slow one gets a twentieth of the time."""
     moment = time.monotonic()
-    return moment + min(20 * (moment - began), 60.0) if moment - began > 0.1 else moment
+    return moment + min(20 * (moment - began), 60.0)
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -32,7 +32,7 @@ from studio.gallery import write_durably
 log = logging.getLogger(__name__)
 
 EXACT_LIMIT = 50_000
-CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 96
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 96
 """Edges of a node, and how many candidates are held while adding and while searching: more is slower and finds more."""
 BATCH = 500
 DEPTHS = (256, 1024, 4096)
@@ -80,7 +80,9 @@ class Vectors:
 
     @property
     def kind(self) -> Literal["exact", "approximate"]:
+        """How a query is answered now."""
         with self._lock:
+            self._open_once()
             return "approximate" if self._graph is not None else "exact"
 
     @property
@@ -132,9 +134,7 @@ class Vectors:
     def refresh(self) -> None:
         """Take in what was embedded since the last call."""
         with self._lock:
-            if not self._opened:
-                self._open()
-                self._opened = True
+            self._open_once()
             if self._behind:
                 return
             for block in self._read(self._since - OVERLAP if self._since else None):
@@ -283,12 +283,14 @@ class Vectors:
             enable_key_lookups=False,
         )
 
-    def _open(self) -> None:
+    def _open_once(self) -> None:
+        if self._opened:
+            return
         mine = EmbeddingRow.owner == self.owner, EmbeddingRow.model == self.model
         with self._database.read() as session:
             stored = session.scalar(select(func.count()).select_from(EmbeddingRow).where(*mine)) or 0
             first = session.scalar(select(EmbeddingRow.vector).where(*mine).limit(1))
-        self._dims = len(first) // 2 if first else 0
+        self._opened, self._dims = True, len(first) // 2 if first else 0
         if stored <= self.exact_limit:
             return
         why = self._load(stored)
