@@ -5,6 +5,9 @@ Sets are unit vectors [n, d] of an image encoder. Values from different encoders
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,16 +56,21 @@ def frechet(one: Vectors, other: Vectors) -> float:
     import torch
     from torchmetrics.image.fid import FrechetInceptionDistance
 
+    if len(one) + len(other) < one.shape[1]:
+        # Few vectors span few dimensions; in a basis of these the distance is the same, and far quicker to find.
+        basis = np.linalg.qr(np.concatenate([one, other]).T.astype(np.float64))[0]
+        one, other = one @ basis, other @ basis
     metric = FrechetInceptionDistance(feature=_as_they_are(one.shape[1])).set_dtype(torch.float64)
     metric.update(torch.from_numpy(one.astype(np.float64)), real=True)
     metric.update(torch.from_numpy(other.astype(np.float64)), real=False)
     return max(float(metric.compute()), 0.0)
 
 
-def kernel_distance(one: Vectors, other: Vectors) -> dict[str, Any]:
+def kernel_distance(one: Vectors, other: Vectors, tell: Callable[[], object] = lambda: None) -> dict[str, Any]:
     """KID (Bińkowski et al., 2018): squared MMD with a cubic kernel, ``mean`` and ``std`` over random subsets.
 
-    The subsets are the same at every call. Unbiased, so it may come out a little below 0 for like sets.
+    The subsets are the same at every call. Unbiased, so it may come out a little below 0 for like sets. ``tell`` is
+    called between parts of the work, which takes a minute for large sets.
     """
     import warnings
 
@@ -72,14 +80,19 @@ def kernel_distance(one: Vectors, other: Vectors) -> dict[str, Any]:
         warnings.simplefilter("ignore", UserWarning)
         from torchmetrics.image.kid import KernelInceptionDistance
 
-        size = min(len(one), len(other), KID_SUBSET)
-        metric = KernelInceptionDistance(feature=_as_they_are(one.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+        size, parts = min(len(one), len(other), KID_SUBSET), 20
+        identity, subsets = _as_they_are(one.shape[1]), KID_SUBSETS // parts
+        metric = KernelInceptionDistance(feature=identity, subsets=subsets, subset_size=size, compute_with_cache=False)
     metric.update(torch.from_numpy(one.astype(np.float64)), real=True)
     metric.update(torch.from_numpy(other.astype(np.float64)), real=False)
+    means, stds = np.empty(parts), np.empty(parts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        mean, std = metric.compute()
-    return {"mean": float(mean), "std": float(std), "subsets": KID_SUBSETS, "subset_size": size}
+        for part in range(parts):
+            tell()
+            means[part], stds[part] = (float(value) for value in metric.compute())
+    spread = float(np.sqrt((stds**2).mean() + means.var()))
+    return {"mean": float(means.mean()), "std": spread, "subsets": KID_SUBSETS, "subset_size": size}
 
 
 def cmmd(one: Vectors, other: Vectors) -> float:
@@ -100,6 +113,44 @@ def vendi(vectors: Vectors) -> float:
     shares = np.linalg.eigvalsh(gram / len(rows))
     shares = shares[shares > 1e-12]
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+class Inception:
+    """The network of the published FID, KID and Inception score (Szegedy et al., 2015, with the weights of 2015-12-05).
+
+    ``weights`` is a safetensors file: what is handed around as a pickle is not opened. It runs on the CPU, apart from
+    the model manager, and is gone with this object (95 MB).
+    """
+
+    def __init__(self, weights: Path) -> None:
+        import torch
+        from safetensors.torch import load_file
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        with tempfile.TemporaryDirectory() as folder:
+            own = Path(folder) / "weights.pth"  # the class reads nothing else; this pickle is written here
+            torch.save(load_file(weights), own)
+            features = ["2048", "logits_unbiased"]
+            self._network = FeatureExtractorInceptionV3("inception-v3-compat", features, str(own))
+
+    def look(self, image: Image.Image) -> tuple[Vectors, Vectors]:
+        """Features [2048] and class scores [1008], in the resizing of TensorFlow that the published values rest on."""
+        import torch
+
+        pixels = torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            features, scores = self._network(pixels)
+        return features[0].numpy(), scores[0].numpy()
+
+
+def inception_score(scores: Vectors) -> float:
+    """Of class scores [n, classes] the exponential of the mean divergence of each picture's classes from the set's
+    (Salimans et al., 2016), over the whole set at once: between 1 and n."""
+    rows = scores.astype(np.float64)
+    likely = np.exp(rows - rows.max(1, keepdims=True))
+    likely /= likely.sum(1, keepdims=True)
+    known = np.log(likely + 1e-12) - np.log(likely.mean(0) + 1e-12)
+    return float(np.exp((likely * known).sum(1).mean()))
 
 
 def likeness(vectors: Vectors, others: Vectors) -> NDArray[np.float32]:

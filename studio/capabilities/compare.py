@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from pydantic import Field
 
 from studio.capability import Capability, Context, PictureId, PicturesRequest, Record, StudioError
 from studio.families import Catalog
-from studio.measures import Vectors, cmmd, frechet, kernel_distance, likeness, vendi
+from studio.measures import Inception, Vectors, cmmd, frechet, inception_score, kernel_distance, likeness, vendi
 from studio.reading import Item, Reading, check_pictures
 
+INCEPTION = "inception/model.safetensors"
+"""Below the folder of the models: weights of the network that published values are measured with."""
 FEW = 50
 ODD_ONES = 8
 
@@ -49,7 +52,15 @@ class Compare(Capability):
         if 0 in context.kept:
             return
         reading = Reading(context, request.model, (*request.pictures, *request.others))
-        read = [(item, vector) for item, vector in reading.vectors()]
+        file = context.settings.models_dir / INCEPTION
+        inception = Inception(file) if file.is_file() else None
+        read: list[tuple[Item, Vectors | None]] = []
+        seen: dict[int, tuple[Vectors, Vectors]] = {}
+        for item, vector in reading.vectors():
+            if inception and item.image:
+                reading.tell()
+                seen[item.index] = inception.look(item.image)
+            read.append((replace(item, image=None), vector))  # thousands of open pictures would fill the memory
         first = [row for row in read if row[0].index < len(request.pictures)]
         second = [row for row in read if row[0].index >= len(request.pictures)]
         one, other = _stack(first, "first"), _stack(second, "second")
@@ -58,6 +69,8 @@ class Compare(Capability):
             f"All measures are on the vectors of {context.catalog.get(request.model).name}: "
             "compare them with each other, not with values of other models or papers."
         ]
+        if not inception:
+            notes.append("Values as papers print them need the Inception weights; the guide says how to bring them.")
         few, dimensions = min(len(one), len(other)), one.shape[1]
         if few < FEW:
             notes.append(f"With {few} pictures in a set these values mostly show chance; use at least {FEW}.")
@@ -74,10 +87,11 @@ class Compare(Capability):
                 "count": len(one),
                 "other_count": len(other),
                 "fid": round(frechet(one, other), 6),
-                "kid": {key: round(value, 8) for key, value in kernel_distance(one, other).items()},
+                "kid": _rounded(kernel_distance(one, other, lambda: reading.tell("Comparing"))),
                 "cmmd": round(cmmd(one, other), 4),
                 "vendi": round(vendi(one), 3),
                 "other_vendi": round(vendi(other), 3),
+                "inception": _inception(reading, first, second, seen),
                 "odd": _odd(first, one, other),
                 "other_odd": _odd(second, other, one),
                 "unreadable": [item.record().data for item, vector in read if vector is None],
@@ -91,6 +105,29 @@ def _stack(rows: list[tuple[Item, Vectors | None]], name: str) -> Vectors:
     if len(vectors) < 2:
         raise StudioError(f"Fewer than 2 pictures of the {name} set can be read; choose others.", field="pictures")
     return np.stack(vectors)
+
+
+def _inception(
+    reading: Reading,
+    first: list[tuple[Item, Vectors | None]],
+    second: list[tuple[Item, Vectors | None]],
+    seen: dict[int, tuple[Vectors, Vectors]],
+) -> dict[str, Any] | None:
+    if not seen:
+        return None
+    one, other = ([seen[item.index] for item, _ in rows if item.index in seen] for rows in (first, second))
+    features, scores = np.stack([row[0] for row in one]), np.stack([row[1] for row in one])
+    other_features, other_scores = np.stack([row[0] for row in other]), np.stack([row[1] for row in other])
+    return {
+        "fid": round(frechet(features, other_features), 4),
+        "kid": _rounded(kernel_distance(features, other_features, lambda: reading.tell("Comparing"))),
+        "score": round(inception_score(scores), 3),
+        "other_score": round(inception_score(other_scores), 3),
+    }
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 8) for key, value in values.items()}
 
 
 def _odd(rows: list[tuple[Item, Vectors | None]], vectors: Vectors, others: Vectors) -> list[dict[str, Any]]:
