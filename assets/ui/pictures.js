@@ -431,6 +431,7 @@
     constructor(slot, { title = "Pictures", words = "Drop pictures or a folder", clips = false, limit = 5000, changed = () => {} } = {}) {
       Object.assign(this, { slot: `studio.chosen.${slot}`, title, words, clips, limit, changed });
       this.items = [];
+      this.turn = 0; // of choices: one that comes late does not undo a newer one
       this.skipped = [];
       this.waiting = "";
       this.folder = "";
@@ -459,17 +460,20 @@
     }
 
     async setIds(ids) {
+      const turn = (this.turn += 1);
       await lookUp(ids);
-      this.set(ids.map((id) => known.get(id)).filter((item) => item && (item.kind === "clip") === this.clips));
+      if (turn === this.turn) this.set(ids.map((id) => known.get(id)).filter((item) => item && (item.kind === "clip") === this.clips));
     }
 
     set(items) {
+      this.turn += 1;
       learn(items);
       this.items = items.slice(0, this.limit);
       this.settle();
     }
 
     add(items) {
+      this.turn += 1;
       const there = new Set(this.ids());
       learn(items);
       const fitting = items.filter((item) => (item.kind === "clip") === this.clips && !there.has(item.id));
@@ -558,7 +562,7 @@
             )
           : "",
         this.files,
-        this.directory,
+        this.clips ? "" : this.directory,
       );
       this.root.setAttribute("aria-label", `${this.title}: ${many(items.length, word)}`);
     }

@@ -399,7 +399,7 @@
       const sorted = [...piles].sort((a, b) => b[1].length - a[1].length || a[0].localeCompare(b[0]));
       return h("div.piles", {}, sorted.map(([label, inside]) => {
         inside.sort((a, b) => b.labels[0].probability - a.labels[0].probability);
-        return h("section.pile", { "aria-label": label }, h("header", {}, h("h3", {}, label, h("span", {}, inside.length.toLocaleString("en"))),
+        return h("section.pile", { "aria-label": label, style: { "--pictures": Math.min(inside.length, ROWS) } }, h("header", {}, h("h3", {}, label, h("span", {}, inside.length.toLocaleString("en"))),
           h("button.link", { type: "button", onclick: () => saveBoard(inside.map((each) => each.picture), label) }, "Save as board")),
           some(inside, (record, at) => cell(record, percent(record.labels[0].probability), () => new Inspector(inside, inside.indexOf(record), (each) => this.detail(each)))));
       }));
@@ -1029,7 +1029,7 @@
     constructor(root) {
       this.root = root;
       this.problem = h("div.tool-problem");
-      this.go = h("button.button.button-main.go", { type: "button", "data-run": "", onclick: () => this.tool.run() });
+      this.go = h("button.button.button-main.go", { type: "button", "data-run": "", "aria-keyshortcuts": "Control+Enter", onclick: () => this.tool.run() });
       this.stop = h("button.button.stop", { type: "button", "data-stop": "", disabled: true, onclick: () => this.tool.cancel() }, "Cancel");
       this.chooser = new Chooser("pictures", { changed: () => (this.tools?.ask.chosen(), this.settle()) });
       const list = [Sort, Ask, Caption, Check, Measure, Clip].map((Each) => new Each(this).init());
@@ -1079,9 +1079,9 @@
       await this.chooser.setIds(wanted.ids);
     }
 
-    /** After a reload, where nothing else is chosen: the pictures of the newest job. */
+    /** After a reload, where nothing was chosen yet: the pictures of the newest job. */
     async remember(ids) {
-      if (!this.chooser.items.length && ids?.length) await this.chooser.setIds(ids);
+      if (!this.chooser.turn && ids?.length) await this.chooser.setIds(ids);
     }
 
     async drop(carrier) {
@@ -1110,6 +1110,7 @@
       if (!this.tool) return;
       const { running } = this.tool;
       this.go.textContent = this.tool.verb;
+      this.go.setAttribute("aria-label", this.tool.verb);
       this.go.disabled = running;
       this.stop.disabled = !running;
     }

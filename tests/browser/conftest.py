@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -49,6 +50,16 @@ class Server:
     def bytes(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
             return answer.read()
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """Hand a file in."""
+        request = urllib.request.Request(
+            f"{self.url}/api/v1/uploads?name={quote(path.name)}",
+            path.read_bytes(),
+            {"Content-Type": "application/octet-stream"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
 
     def submit(self, **request: Any) -> str:
         return self.call("/api/v1/text-to-image", request)["id"]

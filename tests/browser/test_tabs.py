@@ -54,6 +54,7 @@ def test_a_selected_picture_tells_how_it_was_made(page: Page, pictures: list[str
 def test_filters_narrow_the_grid(page: Page, pictures: list[str]) -> None:
     open_gallery(page)
     filters = page.get_by_role("search")
+    filters.get_by_role("radio", name="Words").click()
     filters.get_by_label("Search prompts").fill("TEAPOT")
     expect(page.locator(".grid .thumb")).to_have_count(2)
     expect(page.locator(".total")).to_have_text("2 pictures")
@@ -211,8 +212,12 @@ def test_every_control_has_a_name(opened: Opener, pictures: list[str]) -> None:
         .filter((each) => !(each.getAttribute("aria-label") || each.title || each.textContent.trim()
             || each.labels?.length || each.getAttribute("aria-labelledby")))
         .map((each) => each.outerHTML.slice(0, 120))"""
-    for tab in ("Create", "Gallery", "Models", "About"):
+    for tab in ("Create", "Gallery", "Understand", "Models", "About"):
         go_to(page, tab)
+        if tab == "Understand":
+            for tool in ("Ask", "Caption", "Check", "Measure", "Clip", "Sort"):
+                page.get_by_role("radio", name=tool).click()
+                assert page.evaluate(nameless) == []
         if tab == "Gallery":
             page.wait_for_selector(".grid .thumb")
         assert page.evaluate(nameless) == []
