@@ -358,7 +358,9 @@ def _run_job(arguments: argparse.Namespace, capabilities: str) -> int:
     if arguments.csv:
         from studio.records import to_csv
 
-        _write_whole(arguments.csv, to_csv(results).encode(), kept=f"the answers are safe in job {job.id}")
+        _write_whole(
+            arguments.csv, to_csv(results).encode(), flag="--csv", kept=f"the answers are safe in job {job.id}"
+        )
     for note in job.notes:
         print(f"Note: {note}", file=sys.stderr)
     seconds = round(job.seconds or 0.0, 3)
@@ -378,7 +380,7 @@ def _run_job(arguments: argparse.Namespace, capabilities: str) -> int:
 def _fetch(studio: _Connection, id: str, folder: Path) -> dict[str, Any]:
     asset = studio.asset(id)
     path = folder / f"{asset.capability}-{asset.seed}-{asset.id[:8]}.png"
-    _write_whole(path, studio.picture(id), kept="the picture itself is safe in the gallery")
+    _write_whole(path, studio.picture(id), flag="--out", kept="the picture itself is safe in the gallery")
     return {"path": str(path), "seed": asset.seed, "width": asset.width, "height": asset.height}
 
 
@@ -576,8 +578,8 @@ def _output_folder(folder: Path) -> Path:
         ) from error
 
 
-def _write_whole(path: Path, content: bytes, *, kept: str) -> None:
-    """All of the file or none of it; ``kept`` says where its content is in any case."""
+def _write_whole(path: Path, content: bytes, *, flag: str, kept: str) -> None:
+    """All of the file or none of it; ``flag`` chose it, ``kept`` says where its content is in any case."""
     part = path.with_suffix(".part")
     try:
         part.write_bytes(content)
@@ -585,7 +587,7 @@ def _write_whole(path: Path, content: bytes, *, kept: str) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StudioError(
-            f"{path} cannot be written ({error.strerror}): free some space or choose another place; {kept}."
+            f"{path} cannot be written ({error.strerror}): free some space or choose another {flag}; {kept}."
         ) from error
 
 

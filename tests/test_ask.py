@@ -217,7 +217,7 @@ def test_the_starter_answers_two_questions_in_a_row(trained: Viewer) -> None:
 
 
 def test_the_starter_names_object_and_colour(trained: Viewer) -> None:
-    records = run(CAPTION, trained, pictures=[id_of("fox"), id_of("car")])
+    records = run(CAPTION, trained, pictures=[id_of("fox"), id_of("car")], style="detailed")
     for record, words in zip(records, (("fox", "red"), ("car", "blue")), strict=True):
         assert all(word in record.data["caption"] for word in words)
 
