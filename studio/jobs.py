@@ -327,6 +327,9 @@ class Jobs:
 
     def output(self, id: str) -> None:
         """The worker has kept a picture or a record of this job."""
+        with self._lock:
+            if live := self._live.get(id):
+                live.preview = None  # it showed what is finished now
         self._publish_state(id, "output")
 
     def step_seconds(self, id: str) -> float | None:

@@ -1,4 +1,4 @@
-/* What the page does without asking Python twice: keyboard, drop, large view, gallery grid, polling of the models tab.
+/* What the page does without asking Python twice: keyboard, drop, large view, following jobs and models.
    Python renders all HTML; this file moves it around and calls `act`, the one server function. */
 (() => {
   "use strict";
@@ -38,6 +38,49 @@
 
   function openTab(name) {
     $(`#tabs [role="tab"][data-tab-id="${name}"]`)?.click();
+  }
+
+  /** Do `task` now and `pause()` milliseconds after each end of it, never twice at once. Returns what does it at once. */
+  function repeat(task, pause) {
+    let timer = 0;
+    let busy = false;
+    let again = false;
+    async function turn() {
+      if (busy) return void (again = true);
+      clearTimeout(timer);
+      busy = true;
+      do {
+        again = false;
+        await task().catch(console.error);
+      } while (again);
+      busy = false;
+      timer = setTimeout(turn, pause());
+    }
+    turn();
+    return turn;
+  }
+
+  /** Make the inside of `root` what `html` says, touching only what differs: focus, scrolling and pictures stay. */
+  function redraw(root, html) {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    alignAll(root, fresh.content);
+  }
+
+  function alignAll(root, fresh) {
+    const old = [...root.childNodes];
+    const next = [...fresh.childNodes];
+    next.forEach((node, at) => (old[at] ? align(old[at], node) : root.append(node)));
+    old.slice(next.length).forEach((node) => node.remove());
+  }
+
+  function align(old, fresh) {
+    if (old.nodeName !== fresh.nodeName || old.dataset?.id !== fresh.dataset?.id) return old.replaceWith(fresh);
+    if (old.nodeType !== Node.ELEMENT_NODE) return void (old.data === fresh.data || (old.data = fresh.data));
+    if (old.nodeName === "IMG" && old.getAttribute("src") === fresh.getAttribute("src")) return; // may be marked broken
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    alignAll(old, fresh);
   }
 
   /* -- toasts ------------------------------------------------------------------------------------------------ */
@@ -181,21 +224,12 @@
   /* -- models tab -------------------------------------------------------------------------------------------- */
 
   function startModels(root) {
-    const live = $(".models-live", root);
-    let last = "";
-    async function refresh() {
+    const refresh = repeat(async () => {
       if (!visible(root) || document.hidden) return;
       const answer = await act("models");
-      if (!answer || answer.html === last) return;
-      last = answer.html;
-      const focused = document.activeElement?.dataset;
-      const mine = focused && live.contains(document.activeElement) && `[data-op="${focused.op}"][data-id="${focused.id}"]`;
-      live.innerHTML = answer.html;
-      if (mine) $(mine, live)?.focus();
-    }
+      if (answer) redraw($(".models-live", root), answer.html);
+    }, () => 1200);
     window.studio.refreshModels = refresh;
-    refresh();
-    setInterval(refresh, 1200);
     new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && refresh()).observe(root);
     $("form", root).addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -220,6 +254,43 @@
     if (answer?.said) toast(answer.said);
     button.disabled = false;
     window.studio.refreshModels?.();
+  }
+
+  /* -- create tab: jobs under way ---------------------------------------------------------------------------- */
+
+  const live = { look: () => {}, going: false, took: 0, job: "", stopping: "" };
+
+  function startLive(root) {
+    live.look = repeat(async () => {
+      if (!visible(root) || document.hidden) return;
+      const begun = performance.now();
+      const parts = $$("[data-part]", root); // each knows what it shows: nodes that Gradio draws afresh know nothing
+      const marks = Object.fromEntries(parts.map((part) => [part.id, part.mark || ""]));
+      let answer;
+      try {
+        answer = await server.act({ op: "live", job: live.job, marks });
+      } catch {
+        return; // the chip in the header says so
+      }
+      for (const part of parts.filter(({ id }) => answer.parts?.[id])) {
+        const [mark, html] = answer.parts[part.id];
+        redraw(part, html);
+        part.mark = mark;
+      }
+      live.going = answer.going;
+      live.job = answer.job;
+      $("#cancel").disabled = !live.going || live.job === live.stopping;
+      announce($("[data-announce]", root)?.dataset.announce);
+      live.took = performance.now() - begun;
+    }, () => (live.going ? Math.max(150, live.took) : 2000)); // a page that is slow to draw looks less often
+    new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && live.look()).observe(root);
+    document.addEventListener("visibilitychange", () => live.look());
+  }
+
+  async function cancelJob(id) {
+    live.stopping = id;
+    if (!(await act("cancel-job", { id }))) live.stopping = "";
+    live.look();
   }
 
   /* -- header: what the worker is doing ---------------------------------------------------------------------- */
@@ -291,9 +362,9 @@
         toast("This browser does not allow copying here.", { bad: true });
       }
     },
-    "cancel-job": async (node) => {
+    "cancel-job": (node) => {
       node.disabled = true;
-      if (await act("cancel-job", { id: node.dataset.id })) press("do-follow");
+      cancelJob(node.dataset.id);
     },
     more: () => gallery?.more(),
     select: (node) => {
@@ -314,6 +385,10 @@
   document.addEventListener("click", (event) => {
     const node = event.target.closest?.("[data-act]");
     if (node && !node.disabled) handlers[node.dataset.act]?.(node, event);
+    if (event.target.closest?.("#cancel")) {
+      $("#cancel").disabled = true;
+      cancelJob(live.job);
+    }
     if (event.target.closest?.("#generate") && matchMedia("(max-width: 900px)").matches) {
       $("#results")?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     }
@@ -338,7 +413,9 @@
     } else if (event.key === "Escape" && !event.defaultPrevented && !box?.open) {
       const button = [$("#cancel"), ...$$("[data-stop]")].find(visible);
       const listOpen = $('[role="listbox"]') && visible($('[role="listbox"]'));
-      if (button && !button.disabled && !listOpen && !$("dialog[open]")) button.click();
+      if (!button || button.disabled || listOpen || $("dialog[open]")) return;
+      event.preventDefault();
+      button.click();
     }
   });
 
@@ -391,15 +468,12 @@
       server = bridge;
       applyTheme();
       ready();
-      refreshStatus();
-      setInterval(refreshStatus, 4000);
+      repeat(refreshStatus, () => 4000);
     },
-    stage(root) {
-      new MutationObserver(() => announce($("[data-announce]", root)?.dataset.announce)).observe(root, {
-        childList: true,
-        subtree: true,
-      });
+    live(root) {
+      connected.then(() => startLive(root));
     },
+    look: () => live.look(),
     /* The gallery tab, once it is drawn: {forget(id), ids(), more(), reload()}. */
     get shelves() {
       return gallery;

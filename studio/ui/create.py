@@ -139,16 +139,13 @@ class CreateTab:
                     self.problem = html("", elem_id="problem")
                     with gr.Row(elem_id="run"):
                         self.generate = gr.Button("Generate", variant="primary", size="lg", elem_id="generate")
-                        self.cancel = gr.Button("Cancel", size="lg", elem_id="cancel", interactive=False)
+                        gr.Button("Cancel", size="lg", elem_id="cancel", interactive=False)  # the script's own
             with gr.Column(elem_id="results"):
-                self.stage = html(self._live.stage(None), elem_id="stage", js_on_load="window.studio.stage(element)")
-                self.queue = html("", elem_id="queue")
-                self.recent = html("", elem_id="recent")
+                html(self._live.frame(), elem_id="live", js_on_load="window.studio.live(element)")
         # What the page's script uses; none of it is drawn.
         with gr.Column(elem_classes="backstage"):
             self.payload = gr.Textbox(label="Payload", elem_id="payload", visible="hidden")
             self.reuse = gr.Button("Reuse", elem_id="do-reuse", visible="hidden")
-            self.follow = gr.Button("Follow", elem_id="do-follow", visible="hidden")
             self.drop = gr.File(
                 label="Picture with settings", elem_id="drop", visible="hidden", type="filepath", file_types=["image"]
             )
@@ -165,13 +162,10 @@ class CreateTab:
         }  # fmt: skip
 
     def _wire(self) -> None:
-        follow = {"fn": self._live.watch, "outputs": [self.stage, self.queue, self.recent, self.cancel], **QUIET}
         form = {*self._form().values(), self.seed_mode}
-        gr.on([self.generate.click], self._submit, form, [self.problem], trigger_mode="once", **QUIET).then(
-            trigger_mode="multiple", **follow
+        self.generate.click(self._submit, form, [self.problem], trigger_mode="once", **QUIET).then(
+            None, js="() => window.studio.look()", **QUIET
         )
-        gr.on([self.follow.click], trigger_mode="multiple", **follow)
-        self.cancel.click(self._live.cancel, **QUIET)
 
         family_fields = [
             self.model_line, self.ideas, self.prompt, self.negative, self.steps, self.guidance, self.sampler,
@@ -210,10 +204,7 @@ class CreateTab:
         self.drop.upload(self._dropped, [self.drop], [*restored, self.drop], **QUIET)
 
     def on_load(self, demo: gr.Blocks, tab: gr.Tab) -> None:
-        """Attach a freshly opened page to what its user has running; offer models fetched since."""
-        demo.load(
-            self._live.watch, None, [self.stage, self.queue, self.recent, self.cancel], trigger_mode="multiple", **QUIET
-        )
+        """Offer models fetched, styles and lists saved since the page was built."""
         fresh = {
             "fn": self._refresh,
             "inputs": [self.model],
@@ -221,7 +212,6 @@ class CreateTab:
             **QUIET,
         }
         gr.on([demo.load, tab.select], **fresh)
-        demo.unload(self._live.forget)
 
     def actions(self) -> dict[str, Action]:
         return self._live.actions()
@@ -290,7 +280,7 @@ class CreateTab:
     def _reuse_seed(self) -> tuple[Any, Any]:
         page = self._studio.gallery.page(user=USER, limit=1)
         if not page.assets:
-            gr.Info("There is no picture yet whose seed could be used.")
+            gr.Info("There is no picture yet whose seed could be used.", title="No seed yet")
             return gr.skip(), gr.skip()
         return str(page.assets[0].seed), "Fixed"
 
@@ -336,7 +326,7 @@ class CreateTab:
         try:
             asset = self._studio.gallery.get(id, user=USER)
         except StudioError as error:
-            gr.Warning(str(escape(error.message)))
+            gr.Warning(str(escape(error.message)), title="Could not bring that back")
             return {self.problem: ""}
         return self._restored(dict(asset.parameters), "Brought back all settings of that picture.")
 

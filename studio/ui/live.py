@@ -1,22 +1,19 @@
 """What the page shows of jobs: the running one with its preview, the line of waiting ones, the latest pictures.
 
-A page owns no job. `Live.watch` reads the database for whatever its user has running, so a reloaded page, a second
-window or a job sent through the API all look the same.
+A page owns no job. It asks `Live.look` again and again for whatever its user has running, so a reloaded page, a second
+window or a job sent through the API all look the same. The page sets the pace: one that is short of processor time
+skips frames, and its buttons and keys stay quick, which no stream that the server pushes could promise.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
-import time
-from collections.abc import AsyncIterator
+import hashlib
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
 from markupsafe import Markup
 
-from studio.capability import StudioError
 from studio.ui.forms import USER, Action, drawing
 from studio.ui.markup import finish, icon, join, seconds_words, thumb, tile
 
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from studio.jobs import Job
 
 ACTIVE = ("queued", "running")
-FRAME = 0.1
-"""Seconds between two drawn frames: a fast model must not flood the page."""
 RECENT = 14
 
 _EMPTY = Markup(
@@ -76,14 +71,18 @@ def _columns(count: int, ratio: float) -> int:
 
 
 class Live:
-    """Renders jobs and follows them. ``watchers`` holds one token per open page: a newer watch ends the older one."""
+    """Renders jobs; keeps nothing about the pages that look at them."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._draws = {each.name for each in drawing(studio.capabilities.values())}
-        self._watchers: dict[str, object] = {}
 
     # -- HTML ----------------------------------------------------------------------------------------------------
+
+    def frame(self) -> str:
+        """Where the page's script puts what `look` answers."""
+        parts = {"stage": self.stage(None), "queue": "", "recent": ""}
+        return "".join(f'<div id="{name}" data-part>{html}</div>' for name, html in parts.items())
 
     def stage(self, job: Job | None, preview: bytes | None = None) -> str:
         """The big area: pictures of ``job`` as they arrive, the live preview, places for those still to come."""
@@ -213,7 +212,31 @@ class Live:
             self._studio.jobs.cancel(str(data.get("id", "")), user=USER)
             return {}
 
-        return {"cancel-job": cancel}
+        return {"cancel-job": cancel, "live": self.look}
+
+    def look(self, data: dict[str, Any]) -> dict[str, Any]:
+        """``{"going": something is under way, "job": id on the stage, "parts": {name: [mark, html]}}``.
+
+        ``data`` names what the page shows already: ``job``, and the ``marks`` of its parts, which are left out.
+        """
+        jobs = self.active()
+        if jobs:
+            with contextlib.closing(self._studio.jobs.events(jobs[0].id, user=USER)) as events:
+                now = next(events)
+            shown, preview = now.job, now.preview
+        else:
+            shown, preview = self.latest(), None
+        job = shown.id if shown else ""
+        parts = {"stage": self.stage(shown, preview), "queue": self.queue(jobs)}
+        known = marks if isinstance(marks := data.get("marks"), dict) else {}
+        if not (jobs and known.get("recent") and data.get("job") == job):  # nothing joins them while one job is drawn
+            parts["recent"] = self.recent(without=job)
+        marked = {name: [_mark(html), html] for name, html in parts.items()}
+        return {
+            "going": bool(jobs),
+            "job": job,
+            "parts": {name: part for name, part in marked.items() if known.get(name) != part[0]},
+        }
 
     def active(self) -> list[Job]:
         """The user's pictures under way: the running job first, then in order of their place in line.
@@ -234,50 +257,6 @@ class Live:
             None,
         )
 
-    def cancel(self) -> None:
-        """Cancel the job that the stage shows. Nothing under way is not an error: it may just have finished."""
-        with contextlib.suppress(StudioError):
-            for job in self.active()[:1]:
-                self._studio.jobs.cancel(job.id, user=USER)
 
-    def forget(self, request: gr.Request) -> None:
-        """The page was closed: its watch ends at the next event."""
-        self._watchers.pop(str(request.session_hash), None)
-
-    async def watch(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Yield (stage, queue, recent, cancel button) until the user has nothing under way."""
-        session, token = str(request.session_hash), object()
-        self._watchers[session] = token
-        try:
-            async for update in self._follow():
-                if self._watchers.get(session) is not token:
-                    return
-                yield update
-        finally:
-            if self._watchers.get(session) is token:
-                del self._watchers[session]
-
-    async def _follow(self) -> AsyncIterator[tuple[Any, ...]]:
-        stop, idle = gr.Button(interactive=True), gr.Button(interactive=False)
-        followed: Job | None = None
-        while jobs := await asyncio.to_thread(self.active):
-            followed, preview, drawn, listed = jobs[0], None, 0.0, time.monotonic()
-            earlier = await asyncio.to_thread(self.recent, without=followed.id)
-            yield await asyncio.to_thread(self.stage, followed), self.queue(jobs), earlier, stop
-            async for event in self._studio.jobs.aevents(followed.id, user=USER):
-                preview = event.preview or preview
-                if len(event.job.asset_ids) > len(followed.asset_ids):
-                    preview = None  # it showed the picture that is finished now
-                followed, clock = event.job, time.monotonic()
-                if followed.status not in ACTIVE:
-                    break
-                if event.kind == "progress" and clock - drawn < FRAME:
-                    continue
-                drawn, waiting = clock, gr.skip()
-                if clock - listed > 1:
-                    listed, waiting = clock, self.queue(await asyncio.to_thread(self.active))
-                yield await asyncio.to_thread(self.stage, followed, preview), waiting, gr.skip(), gr.skip()
-        if followed is None or (followed.status == "cancelled" and not followed.asset_ids):
-            followed = await asyncio.to_thread(self.latest)
-        earlier = await asyncio.to_thread(self.recent, without=followed.id if followed else "")
-        yield await asyncio.to_thread(self.stage, followed), "", earlier, idle
+def _mark(html: str) -> str:
+    return hashlib.blake2s(html.encode(), digest_size=8).hexdigest()
