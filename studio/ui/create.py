@@ -222,6 +222,7 @@ class CreateTab:
         """Hand the form to the queue. Returns the sentence under the buttons: empty when all is well."""
         fields = {name: values[component] for name, component in self._form().items()}
         fields["seed"] = (fields["seed"] or "").strip() or None
+        fields["keep_best"] = fields["keep_best"] or None  # an empty number field says 0
         if values[self.seed_mode] == "Random":
             fields["seed"] = None
         chosen = [style for style in self._studio.gallery.list_styles(USER) if style.name in (fields["styles"] or [])]
