@@ -279,7 +279,8 @@
       }
       live.going = answer.going;
       live.job = answer.job;
-      $("#cancel").disabled = !live.going || live.job === live.stopping;
+      const cancel = $("#cancel");
+      if (cancel) cancel.disabled = !live.going || live.job === live.stopping; // none yet while the page is drawn
       announce($("[data-announce]", root)?.dataset.announce);
       live.took = performance.now() - begun;
     }, () => (live.going ? Math.max(150, live.took) : 2000)); // a page that is slow to draw looks less often
