@@ -157,7 +157,7 @@ class Vectors:
             index = self._new_graph(graph.ndim)
             index.load(self._path(self._token, "usearch"))
         for block in self._read(since):
-            new = np.array([_key(row) not in known for row in block.rows]) if known else np.ones(len(block.rows), bool)
+            new = _unknown(block.rows, known)
             fresh, vectors = block.rows[new], block.vectors[new].astype(np.float16)
             if index is None:
                 index = self._new_graph(vectors.shape[1])
@@ -184,7 +184,7 @@ class Vectors:
         self._empty_tail()
 
     def _append(self, block: _Block) -> None:
-        new = np.array([_key(row) not in self._known for row in block.rows], bool)
+        new = _unknown(block.rows, self._known)
         rows, vectors = block.rows[new], block.vectors[new]
         if len(rows):
             self._dims = vectors.shape[1]
@@ -255,14 +255,14 @@ class Vectors:
             if not found:
                 return
             width = self._dims * 2 or len(found[0].vector)
-            sound = [row for row in found if len(row.vector) == width]
-            rows = np.empty(len(sound), _ROW)
-            rows["id"] = np.frombuffer(bytes.fromhex("".join(row.picture_id for row in sound)), "V16")
-            rows["time"] = [row.time for row in sound]
-            rows["moment"] = [_ticks(row.created_at) for row in sound]
-            vectors = np.frombuffer(b"".join(row.vector for row in sound), "<f2").reshape(len(sound), width // 2)
-            if sound:
-                yield _Block(rows, vectors.astype(np.float32))
+            if sound := [row for row in found if len(row[3]) == width]:
+                moments, ids, times, vectors = zip(*sound, strict=True)
+                rows = np.empty(len(sound), _ROW)
+                rows["id"] = np.frombuffer(bytes.fromhex("".join(ids)), "V16")
+                rows["time"] = times
+                rows["moment"] = [_ticks(moment) for moment in moments]
+                packed = np.frombuffer(b"".join(vectors), "<f2").reshape(len(sound), width // 2)
+                yield _Block(rows, packed.astype(np.float32))
             if len(found) < BLOCK:
                 return
             after = tuple(found[-1][:3])
@@ -400,6 +400,12 @@ def plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _sorted(rows: NDArray[Any], scores: NDArray[np.float32]) -> Iterator[list[Hit]]:
+    if len(scores) > 4 * BATCH:  # few readers want more than the best
+        best = np.argpartition(-scores, BATCH)[:BATCH]
+        best = best[np.argsort(-scores[best], kind="stable")]
+        yield _hits(rows[best], scores[best])
+        others = np.delete(np.arange(len(scores)), best)
+        rows, scores = rows[others], scores[others]
     order = np.argsort(-scores, kind="stable")
     for start in range(0, len(order), BATCH):
         some = order[start : start + BATCH]
@@ -424,6 +430,16 @@ def _recent(rows: NDArray[Any]) -> set[tuple[bytes, float, int]]:
         return set()
     oldest = int(rows[-1]["moment"]) - _ticks_of(OVERLAP)
     return {_key(row) for row in rows[int(np.searchsorted(rows["moment"], oldest)) :]}
+
+
+def _unknown(rows: NDArray[Any], known: set[tuple[bytes, float, int]]) -> NDArray[np.bool_]:
+    """Which of ``rows`` are not ``known``."""
+    new = np.ones(len(rows), bool)
+    if known:
+        newest = max(moment for _, _, moment in known)
+        for at in np.flatnonzero(rows["moment"] <= newest):
+            new[at] = _key(rows[at]) not in known
+    return new
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -42,10 +42,10 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def until(true: Callable[[], object], seconds: float = 400) -> None:
+def until(true: Callable[[], object], seconds: float = 400, told: Callable[[], object] = str) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, f"it never came true: {told()}"
         time.sleep(0.05)
 
 
@@ -77,7 +77,14 @@ def things(studio: Studio) -> dict[str, str]:
             known[name] = studio.library.add(png(image), "tulip.png", user="local").id
         else:
             known[name] = made(studio, image, prompt=name)
-    until(lambda: has_vectors(studio, *known.values()))
+    until(
+        lambda: has_vectors(studio, *known.values()),
+        told=lambda: (
+            studio.search.status("local"),
+            studio.executor.state(),
+            studio.jobs.list(user="local", hidden=True),
+        ),
+    )
     return known
 
 
