@@ -28,7 +28,7 @@ MAX_FRAMES = 600
 MAX_LABELS = 50
 SURE = 0.5
 """A frame shows a label that is at least this likely."""
-KEY_FRAMES = 3
+KEY_FRAMES = 4
 TAKES = 32
 TAKE_SIDE = 448
 """Frames of a whole clip, evenly spread, from which a model of actions takes as many as it was made for."""
@@ -144,14 +144,14 @@ def _describe(reading: Reading, clip: Clip, parts: Sequence[dict[str, Any]]) -> 
     """Captions of a few moments, or where no model for captions is here, the labels that were seen."""
     captioner = _first(reading.context.catalog, "caption")
     if captioner is None:
-        return "; ".join(f"from {_clock(part['start'])} to {_clock(part['end'])} {part['label']}" for part in parts)
+        return "; ".join(f"{_clock(part['start'])} {part['label']}" for part in parts)
     told: list[str] = []
     for frame in clip.frames(clip.seconds / KEY_FRAMES, KEY_FRAMES):
         reading.tell("Describing")
-        said = reading.run(lambda reader, image=frame.image: reader.caption(image, "short"), captioner.id)
+        said = reading.run(lambda reader, image=frame.image: reader.caption(image, "alt"), captioner.id)
         if not told or not told[-1].endswith(f" {said}"):
-            told.append(f"at {_clock(frame.time)} {said}")
-    return "; ".join(told)
+            told.append(f"{_clock(frame.time)} {said}")
+    return "\n".join(told)
 
 
 def _actions(reading: Reading, clip: Clip) -> list[dict[str, Any]]:
