@@ -283,7 +283,7 @@
       if (cancel) cancel.disabled = !live.going || live.job === live.stopping; // none yet while the page is drawn
       announce($("[data-announce]", root)?.dataset.announce);
       live.took = performance.now() - begun;
-    }, () => (live.going ? Math.max(150, live.took) : 2000)); // a page that is slow to draw looks less often
+    }, () => (live.going ? Math.max(200, live.took) : 2000)); // a page that is slow to draw looks less often
     new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && live.look()).observe(root);
     document.addEventListener("visibilitychange", () => live.look());
   }
