@@ -377,7 +377,11 @@ def test_two_sets_are_compared_and_say_what_few_pictures_mean(understand: Page, 
 
 
 def test_a_clip_becomes_a_timeline(understand: Page, tmp_path: Path) -> None:
-    frames = [draw(name).rotate(3 * turn) for name in ("apple-1", "fox-3") for turn in range(8)]
+    frames = [
+        draw(name).crop((2 * step, 2 * step, 256 - 2 * step, 256 - 2 * step)).resize((256, 256))  # slowly closer
+        for name in ("apple-1", "fox-3")
+        for step in range(8)
+    ]
     frames[0].save(tmp_path / "clip.gif", save_all=True, append_images=frames[1:], duration=125, loop=0)
     page = understand
     stage = use(page, "Clip")
