@@ -1,5 +1,5 @@
 # transformers, diffusers and Pillow type these calls wider than they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOperatorIssue=false, reportCallIssue=false
 """The recipe itself, run small: it trains, resumes, writes a pack and measures it."""
 
 from __future__ import annotations
