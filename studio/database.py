@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,9 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
+    select,
     text,
+    update,
 )
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -63,6 +65,11 @@ class Moment(TypeDecorator[datetime]):
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """At most 500 at once: SQLite allows a limited number of parameters in a query."""
+    return (ids[start : start + 500] for start in range(0, len(ids), 500))
 
 
 class Base(DeclarativeBase):
@@ -307,6 +314,20 @@ class Database:
         engine = self.engine.execution_options(writes=True)
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def set_deleted(
+        self, table: type[AssetRow] | type[UploadRow], ids: Sequence[str], user: str, at: datetime | None
+    ) -> int:
+        """Hide rows of ``user`` since ``at``, or with None show hidden ones again. Returns how many changed."""
+        changed = 0
+        with self.write() as session:
+            for some in chunks(ids):
+                state = table.deleted_at.is_(None) if at else table.deleted_at.is_not(None)
+                mine = select(table.id).where(table.id.in_(some), table.owner == user, state)
+                chosen = list(session.scalars(mine))
+                session.execute(update(table).where(table.id.in_(chosen)).values(deleted_at=at))
+                changed += len(chosen)
+        return changed
 
     def _check_and_migrate(self) -> None:
         where = self.sqlite_path or self.engine.url.render_as_string(hide_password=True)

@@ -22,7 +22,7 @@ from sqlalchemy import Select, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from studio.capability import StudioError
-from studio.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, now
+from studio.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, chunks, now
 from studio.images import small_webp
 
 if TYPE_CHECKING:
@@ -165,6 +165,13 @@ class Gallery:
             raise StudioError("There is no such picture: it may have been deleted for good.", status=404)
         return self._asset(row)
 
+    def some(self, ids: Sequence[str], *, user: str) -> dict[str, Asset]:
+        """Those of ``ids`` that are the user's and not deleted."""
+        mine = select(AssetRow).where(AssetRow.owner == user, AssetRow.deleted_at.is_(None))
+        with self._database.read() as session:
+            rows = [row for some in chunks(ids) for row in session.scalars(mine.where(AssetRow.id.in_(some)))]
+        return {row.id: self._asset(row) for row in rows}
+
     def of_job(self, job_id: str) -> dict[int, Asset]:
         """Pictures of a job by index, deleted ones too: what a second attempt need not keep again."""
         with self._database.read() as session:
@@ -220,10 +227,10 @@ class Gallery:
 
     def delete(self, ids: Sequence[str], *, user: str) -> int:
         """Hide pictures; `restore` brings them back for 30 days. Returns how many; passes over other owners' ids."""
-        return self._mark(ids, user, AssetRow.deleted_at.is_(None), now())
+        return self._database.set_deleted(AssetRow, ids, user, now())
 
     def restore(self, ids: Sequence[str], *, user: str) -> int:
-        return self._mark(ids, user, AssetRow.deleted_at.is_not(None), None)
+        return self._database.set_deleted(AssetRow, ids, user, None)
 
     def file(self, id: str, *, user: str) -> Path:
         """The PNG as it was released. Raises `StudioError` 404 for an unknown picture, 410 when its file is gone."""
@@ -338,16 +345,6 @@ class Gallery:
         with Image.open(BytesIO(png)) as image:
             write_durably(self._thumbnail(id), small_webp(image, THUMBNAIL_SIDE), durable=False)
 
-    def _mark(self, ids: Sequence[str], user: str, state: Any, deleted_at: datetime | None) -> int:
-        changed = 0
-        with self._database.write() as session:
-            for start in range(0, len(ids), 500):  # SQLite allows a limited number of parameters
-                mine = AssetRow.id.in_(ids[start : start + 500]), AssetRow.owner == user, state
-                chosen = list(session.scalars(select(AssetRow.id).where(*mine)))
-                session.execute(update(AssetRow).where(AssetRow.id.in_(chosen)).values(deleted_at=deleted_at))
-                changed += len(chosen)
-        return changed
-
     def _remove(self, query: Select[str]) -> None:
         # Files first: after a crash in between the rows still say what is to be removed.
         with self._database.read() as session:
@@ -356,8 +353,8 @@ class Gallery:
             self._picture(id).unlink(missing_ok=True)
             self._thumbnail(id).unlink(missing_ok=True)
         with self._database.write() as session:
-            for start in range(0, len(ids), 500):
-                session.execute(delete(AssetRow).where(AssetRow.id.in_(ids[start : start + 500])))
+            for some in chunks(ids):
+                session.execute(delete(AssetRow).where(AssetRow.id.in_(some)))
 
 
 def _choices(text: str) -> list[str]:

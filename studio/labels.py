@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from studio.capability import StudioError
+from studio.capability import PicturesRequest, StudioError
 from studio.families import Catalog, Family
 from studio.reading import Reading
 
@@ -32,6 +32,16 @@ def split_labels(given: Any) -> Any:
 
 
 Labels = Annotated[tuple[Annotated[str, StringConstraints(max_length=200)], ...], BeforeValidator(split_labels)]
+
+
+def labels_field(most: int) -> Any:
+    return Field(
+        default=(),
+        max_length=most,
+        description="What to look for; a single text is split at its line ends, or else at its commas.",
+    )
+
+
 Templates = tuple[Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)], ...]
 TEMPLATES_FIELD: Any = Field(
     default=TEMPLATES,
@@ -40,6 +50,18 @@ TEMPLATES_FIELD: Any = Field(
     description="Sentences around a label, which stands where {} is; the model hears the average of all of them.",
 )
 Mode = Literal["auto", "softmax", "sigmoid"]
+
+
+class LabelsRequest(PicturesRequest):
+    """Labels to look for, and how their probabilities come about."""
+
+    labels: Labels = labels_field(1000)
+    templates: Templates = TEMPLATES_FIELD
+    mode: Mode = Field(
+        default="auto",
+        description="softmax: exactly one label fits. sigmoid: each for itself; needs a model trained that way.",
+    )
+    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
 def check_templates(labels: Sequence[str], templates: Sequence[str]) -> None:
@@ -78,6 +100,16 @@ def merge(labels: Sequence[str]) -> list[str]:
         if label:
             found.setdefault(label.casefold(), label)
     return list(found.values())
+
+
+def label_notes(request: LabelsRequest, labels: Sequence[str]) -> list[str]:
+    """What the user should know of ``labels``, the merged ones of ``request``."""
+    notes = []
+    if len(labels) < len(request.labels):
+        notes.append("Labels that were given twice or empty were merged.")
+    if len(labels) == 1 and request.mode == "softmax":
+        notes.append("A single label always gets 100 %: add a second one, if only 'something else'.")
+    return notes
 
 
 def label_vectors(reading: Reading, labels: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from PIL import Image
-from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -33,9 +33,10 @@ from studio.database import (
     Database,
     EmbeddingRow,
     UploadRow,
+    chunks,
     now,
 )
-from studio.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Gallery, write_durably
+from studio.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery, write_durably
 from studio.images import FORMATS, open_image, small_webp
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ MAX_QUESTIONS = 100
 QUESTION_LENGTH = 500
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_CHUNK = 500
-"""Ids in one query; a database allows a limited number of parameters."""
 _UNKNOWN = "There is no such picture: it may have been deleted for good."
 _UNREADABLE = (
     "This file is neither a readable picture (PNG, JPEG, WebP, GIF) nor a readable clip (MP4, WebM, MOV): "
@@ -188,12 +187,32 @@ class Library:
 
     def delete(self, ids: Sequence[str], *, user: str) -> int:
         """Hide uploads; `restore` brings them back for 30 days. Returns how many; passes over every other id."""
-        return self._mark(ids, user, UploadRow.deleted_at.is_(None), now())
+        return self._database.set_deleted(UploadRow, ids, user, now())
 
     def restore(self, ids: Sequence[str], *, user: str) -> int:
-        return self._mark(ids, user, UploadRow.deleted_at.is_not(None), None)
+        return self._database.set_deleted(UploadRow, ids, user, None)
 
     # -- pictures and clips of either kind -----------------------------------------------------------------------
+
+    def there(self, ids: Sequence[str], *, user: str) -> set[str]:
+        """Those of ``ids`` that are the user's and not deleted."""
+        found: set[str] = set()
+        with self._database.read() as session:
+            for some in chunks(ids):
+                for table in (AssetRow, UploadRow):
+                    query: Select[str] = select(table.id).where(
+                        table.id.in_(some), table.owner == user, table.deleted_at.is_(None)
+                    )
+                    found.update(session.scalars(query))
+        return found
+
+    def some(self, ids: Sequence[str], *, user: str) -> dict[str, Asset | Upload]:
+        """What is known of those that are `there`, in the order of ``ids``."""
+        mine = select(UploadRow).where(UploadRow.owner == user, UploadRow.deleted_at.is_(None))
+        with self._database.read() as session:
+            rows = [row for some in chunks(ids) for row in session.scalars(mine.where(UploadRow.id.in_(some)))]
+        found = self._gallery.some(ids, user=user) | {row.id: _upload(row) for row in rows}
+        return {id: found[id] for id in ids if id in found}
 
     def source(self, id: str, *, user: str) -> Source:
         """Raises `StudioError` 404."""
@@ -322,7 +341,7 @@ class Library:
         ids, removed = list(dict.fromkeys(pictures)), 0
         with self._database.write() as session:
             _board(session, id, user, lock=True)
-            for some in _chunks(ids):
+            for some in chunks(ids):
                 gone = delete(BoardItemRow).where(BoardItemRow.board_id == id, BoardItemRow.picture_id.in_(some))
                 removed += session.execute(gone).rowcount  # pyright: ignore[reportAttributeAccessIssue]
         return removed
@@ -388,7 +407,7 @@ class Library:
             self._path(row.id, row.format).unlink(missing_ok=True)
             self._thumbnail(row.id).unlink(missing_ok=True)
         with self._database.write() as session:
-            for some in _chunks([row.id for row in old]):
+            for some in chunks([row.id for row in old]):
                 session.execute(delete(UploadRow).where(UploadRow.id.in_(some)))
             for table in (BoardItemRow, EmbeddingRow):
                 known = exists().where(AssetRow.id == table.picture_id) | exists().where(
@@ -429,23 +448,8 @@ class Library:
                 write_durably(self._path(row.id, row.format), data)
         return _upload(row)
 
-    def _mark(self, ids: Sequence[str], user: str, state: Any, deleted_at: datetime | None) -> int:
-        changed = 0
-        with self._database.write() as session:
-            for some in _chunks(ids):
-                mine = update(UploadRow).where(UploadRow.id.in_(some), UploadRow.owner == user, state)
-                changed += session.execute(mine.values(deleted_at=deleted_at)).rowcount  # pyright: ignore[reportAttributeAccessIssue]
-        return changed
-
     def _check_all_there(self, ids: Sequence[str], user: str, field: str) -> None:
-        found: set[str] = set()
-        with self._database.read() as session:
-            for some in _chunks(ids):
-                for table in (AssetRow, UploadRow):
-                    query: Select[str] = select(table.id).where(
-                        table.id.in_(some), table.owner == user, table.deleted_at.is_(None)
-                    )
-                    found.update(session.scalars(query))
+        found = self.there(ids, user=user)
         if missing := [id for id in ids if id not in found]:
             more = f" (nor {len(missing) - 1} more of these)" if len(missing) > 1 else ""
             raise StudioError(
@@ -521,10 +525,6 @@ def _question(given: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _upload(row: UploadRow) -> Upload:
     return Upload(**{name: getattr(row, name) for name in Upload.__dataclass_fields__})
-
-
-def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
 def _plain_name(name: str) -> str:

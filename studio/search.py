@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, or_, select, union_a
 from sqlalchemy.exc import SQLAlchemyError
 
 from studio.capability import StudioError
-from studio.database import AssetRow, Database, EmbeddingRow, JobRow, UploadRow
+from studio.database import AssetRow, Database, EmbeddingRow, JobRow, UploadRow, chunks
 from studio.gallery import write_durably
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Search:
         with self._lock:
             work = self._work.get(model, _Work())
             unreadable = set(work.unreadable.get(user, ()))
-        lost = len(self._there(sorted(unreadable), user))
+        lost = len(self._library.there(sorted(unreadable), user=user))
         notes = [vectors.take_note()]
         total = max(total - lost, embedded)
         if embedded < total and model != usual:
@@ -269,7 +269,7 @@ class Search:
                 same.setdefault(digest, []).append(id)
             joined = _joined([*alike, *same.values()])
             rank: dict[str, tuple[Any, ...]] = {}
-            for some in _chunks([id for group in joined for id in group]):
+            for some in chunks([id for group in joined for id in group]):
                 for table in (AssetRow, UploadRow):
                     for row in session.scalars(select(table).where(table.id.in_(some))):
                         starred = isinstance(row, AssetRow) and row.starred
@@ -320,7 +320,7 @@ class Search:
             with self._database.read() as session:
                 there = {
                     id
-                    for some in _chunks(sorted(fresh))
+                    for some in chunks(sorted(fresh))
                     for each in queries
                     for id in session.scalars(each.where(each.selected_columns[0].in_(some)))
                 }
@@ -556,19 +556,10 @@ class Search:
             while queue and not some[0][1] and not queue[0][1] and len(some) < work.size:
                 some.append(queue.popleft())
             ids = list(dict.fromkeys(id for id, _ in some))
-            wanted = self._there(ids, owner) - self._with_vector(ids, model)
+            wanted = self._library.there(ids, user=owner) - self._with_vector(ids, model)
             if wanted:
                 return [id for id in ids if id in wanted]
         return []
-
-    def _there(self, ids: Sequence[str], owner: str) -> set[str]:
-        """Those that are not deleted."""
-        there: set[str] = set()
-        with self._database.read() as session:
-            for some in _chunks(ids):
-                for table in (AssetRow, UploadRow):
-                    there.update(session.scalars(select(table.id).where(*_alive(table, owner), table.id.in_(some))))
-        return there
 
     def _with_vector(self, ids: Sequence[str], model: str) -> set[str]:
         query = select(EmbeddingRow.picture_id).where(EmbeddingRow.model == model, EmbeddingRow.picture_id.in_(ids))
@@ -656,10 +647,6 @@ def _rest(began: float) -> float:
     """When a query that took from ``began`` till now may be made again: a slow one gets a twentieth of the time."""
     moment = time.monotonic()
     return moment + min(20 * (moment - began), 60.0)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + 500] for start in range(0, len(ids), 500))
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,34 +237,34 @@ class Answer:
     """The question as it was put to the model, where "it" stood for something said before."""
 
 
-class Answerer(Reader):
+class Answerer(Reader, ABC):
     """Answers questions about pictures."""
 
+    @abstractmethod
     def answer(self, images: Sequence[Image], question: str, history: Sequence[Turn] = ()) -> Answer:
         """``history``: the questions asked before about the same pictures, with their answers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def yes(self, images: Sequence[Image], question: str) -> float:
         """Probability of "yes" against "no" as the answer."""
-        raise NotImplementedError
 
 
-class Captioner(Reader):
+class Captioner(Reader, ABC):
     """Describes a picture."""
 
+    @abstractmethod
     def caption(self, image: Image, style: Style) -> str:
         """In one short sentence, in detail, as alternative text, or as a prompt that would draw it. Models without the
         feature "caption-styles" have a short and a long form at most; the other styles are the nearer of the two."""
-        raise NotImplementedError
 
 
-class Labeller(Reader):
+class Labeller(Reader, ABC):
     """Scores pictures on labels of its own."""
 
+    @abstractmethod
     def labels(self, images: Sequence[Image]) -> list[dict[str, float]]:
         """Label -> probability for each picture, likeliest first; of a video model one row for all frames, which are
         read as a clip in the order given."""
-        raise NotImplementedError
 
 
 class BlipAnswerer(Answerer):

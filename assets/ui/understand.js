@@ -98,12 +98,14 @@
       this.job = null;
       this.records = [];
       this.turn = 0;
+      this.touched = false;
       this.offered = [];
     }
 
     /** Everything that needs the names of the tool itself, which are there only after the constructor. */
     init() {
-      this.fields = h("div.tool-fields", { "data-tool": this.name });
+      const touch = () => (this.touched = true);
+      this.fields = h("div.tool-fields", { "data-tool": this.name, onclick: touch, oninput: touch });
       this.stage = h("div.tool-stage", { "data-tool": this.name, "data-status": "none" });
       this.model = h("select", { name: "model", "aria-label": "Model", onchange: () => this.sayModel() });
       this.modelLine = h("p.model-line");
@@ -214,7 +216,8 @@
     async restore() {
       const jobs = await Promise.all(this.capabilities().map((name) => api(`/jobs?capability=${name}&limit=3`)));
       const mine = jobs.flat().filter((job) => ACTIVE.includes(job.status) || job.results).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
-      if (!mine || this.job) return;
+      if (!mine || this.job || this.sending) return;
+      if (this.touched && !ACTIVE.includes(mine.status)) return; // what was begun meanwhile stays as it is
       if (this.offered.some((each) => each.id === mine.request.model && each.available)) {
         this.model.value = mine.request.model;
         this.sayModel();

@@ -7,17 +7,17 @@ from typing import Any
 
 from pydantic import Field
 
-from studio.capability import Capability, Context, PicturesRequest, Record, StudioError
+from studio.capability import Capability, Context, Record, StudioError
 from studio.clips import Clip
 from studio.families import Catalog, Family
 from studio.labels import (
-    TEMPLATES_FIELD,
     Labels,
-    Mode,
-    Templates,
+    LabelsRequest,
     check_templates,
     choose_mode,
+    label_notes,
     label_vectors,
+    labels_field,
     merge,
     to_probabilities,
 )
@@ -25,7 +25,6 @@ from studio.reading import Reading, check_pictures, with_notes
 
 MAX_CLIPS = 100
 MAX_FRAMES = 600
-MAX_LABELS = 50
 SURE = 0.5
 """A frame shows a label that is at least this likely."""
 KEY_FRAMES = 4
@@ -35,21 +34,11 @@ TAKE_SIDE = 448
 MAX_ACTIONS = 5
 
 
-class WatchRequest(PicturesRequest):
+class WatchRequest(LabelsRequest):
     """Which clips to watch, and what to look for."""
 
-    labels: Labels = Field(
-        default=(),
-        max_length=MAX_LABELS,
-        description="What to look for; a single text is split at its line ends, or else at its commas.",
-    )
-    templates: Templates = TEMPLATES_FIELD
-    mode: Mode = Field(
-        default="auto",
-        description="softmax: exactly one label fits. sigmoid: each for itself; needs a model trained that way.",
-    )
+    labels: Labels = labels_field(50)
     every: float = Field(default=1.0, ge=0.1, le=60, description="Seconds between two frames that are looked at.")
-    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
 class Watch(Capability):
@@ -71,13 +60,8 @@ class Watch(Capability):
         return float(len(request.pictures))
 
     def run(self, request: WatchRequest, context: Context) -> Iterator[Record]:
-        notes = []
         labels = merge(request.labels)
-        if len(labels) < len(request.labels):
-            notes.append("Labels that were given twice or empty were merged.")
-        if len(labels) == 1 and request.mode == "softmax":
-            notes.append("A single label always gets 100 %: add a second one, if only 'something else'.")
-        return with_notes(_watch(request, context, labels), notes)
+        return with_notes(_watch(request, context, labels), label_notes(request, labels))
 
 
 def _watch(request: WatchRequest, context: Context, labels: Sequence[str]) -> Iterator[Record]:

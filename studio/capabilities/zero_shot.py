@@ -11,22 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from studio.capability import Capability, Context, PicturesRequest, Record, StudioError
+from studio.capability import Capability, Context, Record, StudioError
 from studio.families import Catalog
 from studio.labels import (
-    TEMPLATES_FIELD,
-    Labels,
-    Mode,
-    Templates,
+    LabelsRequest,
     check_templates,
     choose_mode,
+    label_notes,
     label_vectors,
     merge,
     to_probabilities,
 )
 from studio.reading import Item, Reading, check_pictures, with_notes
 
-MAX_LABELS = 1000
 MAX_ROWS = 500_000
 """Labels of all pictures that are kept, at about 80 bytes each."""
 MAX_HEAT_PICTURES = 100
@@ -34,23 +31,12 @@ HEAT_LABELS = 5
 HEAT_SIDE = 64
 
 
-class ZeroShotRequest(PicturesRequest):
+class ZeroShotRequest(LabelsRequest):
     """Which pictures to sort by which labels."""
 
-    labels: Labels = Field(
-        default=(),
-        max_length=MAX_LABELS,
-        description="What to look for; a single text is split at its line ends, or else at its commas.",
-    )
-    templates: Templates = TEMPLATES_FIELD
-    mode: Mode = Field(
-        default="auto",
-        description="softmax: exactly one label fits. sigmoid: each for itself; needs a model trained that way.",
-    )
     heat_map: bool = Field(
         default=False, description=f"Also show where the {HEAT_LABELS} likeliest labels are seen in each picture."
     )
-    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
 class ZeroShot(Capability):
@@ -83,11 +69,7 @@ class ZeroShot(Capability):
     def run(self, request: ZeroShotRequest, context: Context) -> Iterator[Record]:
         labels = merge(request.labels)
         kept = min(len(labels), max(20, MAX_ROWS // len(request.pictures)))
-        notes = []
-        if len(labels) < len(request.labels):
-            notes.append("Labels that were given twice or empty were merged.")
-        if len(labels) == 1 and request.mode == "softmax":
-            notes.append("A single label always gets 100 %: add a second one, if only 'something else'.")
+        notes = label_notes(request, labels)
         if kept < len(labels):
             notes.append(f"Of {len(labels)} labels the {kept} likeliest of each picture are kept.")
         return with_notes(_sort(request, context, labels, kept), notes)

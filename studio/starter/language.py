@@ -239,9 +239,6 @@ def describe_plainly(scene: Scene) -> tuple[str, str]:
     other = article(names[1])
     if scene.layout == "large_small":
         return f"a large {scene.style} {names[0]} and a small {names[1]} {ground}", f"{first} and {other}"
-    between = "above" if scene.layout == "above_below" else "to the left of"
-    if (a.centre[0] if scene.layout == "left_right" else a.centre[1]) > (
-        b.centre[0] if scene.layout == "left_right" else b.centre[1]
-    ):
-        between = "below" if scene.layout == "above_below" else "to the right of"
+    axis, ways = (0, ("to the left of", "to the right of")) if scene.layout == "left_right" else (1, ("above", "below"))
+    between = ways[a.centre[axis] > b.centre[axis]]
     return f"{styled} {between} {other} {ground}", f"{first} and {other}"

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from studio.capability import StudioError
+from studio.gallery import Asset
 from studio.ui.forms import USER, Action
 from studio.ui.markup import icon, join, moment_words, seconds_words, size_words, thumb
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.gallery import Asset
     from studio.library import Upload
 
 HITS = 120
@@ -40,11 +39,12 @@ def actions(studio: Studio) -> dict[str, Action]:
         scores = clip_scores(studio)
         cells: list[Markup] = []
         uploads: list[dict[str, Any]] = []
+        known = library.some([hit.id for hit in found.hits], user=USER)
         for hit in found.hits:
-            kind, picture = _look_up(studio, hit.id)
-            if kind == "gallery":
+            picture = known.get(hit.id)
+            if isinstance(picture, Asset):
                 cells.append(thumb(picture, badge=badge(picture, scores)))
-            elif kind == "upload":
+            elif picture:
                 uploads.append(_described(picture))
                 cells.append(upload_thumb(picture, hit.time))
         return {"html": str(join(cells)), "uploads": uploads, "total": len(cells), "next": None, "note": found.note}
@@ -65,8 +65,8 @@ def actions(studio: Studio) -> dict[str, Action]:
 
     def pictures(data: dict[str, Any]) -> dict[str, Any]:
         """What is known of ids of either kind; those that are gone are left out."""
-        found = (_look_up(studio, id) for id in dict.fromkeys(map(str, data.get("ids") or ())))
-        return {"pictures": [_described(picture) for _, picture in found if picture is not None]}
+        found = library.some(list(dict.fromkeys(map(str, data.get("ids") or ()))), user=USER)
+        return {"pictures": [_described(picture) for picture in found.values()]}
 
     def pick(data: dict[str, Any]) -> dict[str, Any]:
         if data.get("from") == "uploads":
@@ -114,30 +114,15 @@ def badge(asset: Asset, scores: Mapping[str, str]) -> str:
     return scores.get(asset.id) or (f"{own:.1f}" if isinstance(own, int | float) else "")
 
 
-def _look_up(studio: Studio, id: str) -> tuple[str, Any]:
-    """("gallery", Asset), ("upload", Upload) or ("", None) for what is unknown or deleted."""
-    try:
-        asset = studio.gallery.get(id, user=USER)
-        return ("gallery", asset) if asset.deleted_at is None else ("", None)
-    except StudioError:
-        pass
-    try:
-        return "upload", studio.library.get(id, user=USER)
-    except StudioError:
-        return "", None
-
-
 def _described(picture: Asset | Upload) -> dict[str, Any]:
-    if hasattr(picture, "prompt"):
-        asset: Asset = picture  # type: ignore[assignment]
+    if isinstance(picture, Asset):
         return {
-            "id": asset.id, "name": asset.prompt or "picture", "kind": "picture", "from": "gallery",
-            "width": asset.width, "height": asset.height, "prompt": asset.prompt,
+            "id": picture.id, "name": picture.prompt or "picture", "kind": "picture", "from": "gallery",
+            "width": picture.width, "height": picture.height, "prompt": picture.prompt,
         }  # fmt: skip
-    upload: Upload = picture  # type: ignore[assignment]
     return {
-        "id": upload.id, "name": upload.name, "kind": upload.kind, "from": "upload",
-        "width": upload.width, "height": upload.height, "format": upload.format, "seconds": upload.seconds,
+        "id": picture.id, "name": picture.name, "kind": picture.kind, "from": "upload",
+        "width": picture.width, "height": picture.height, "format": picture.format, "seconds": picture.seconds,
     }  # fmt: skip
 
 
