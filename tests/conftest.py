@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ import pytest
 
 from studio import Studio
 from studio.settings import Settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def old_heap() -> None:
+    """Every swap of models collects garbage twice. It need not walk all that the modules before have imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

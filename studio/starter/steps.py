@@ -87,8 +87,11 @@ def make_pool(cache: Path, world: World, size: int, count: int, layouts: tuple[L
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
         chunk = max(1, math.ceil(count / (4 * (os.cpu_count() or 1))))
         jobs = [(scenes[i : i + chunk], world, path, i, min(i + chunk, count), size) for i in range(0, count, chunk)]
-        with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as workers:
-            workers.map(_render, jobs)
+        if count < 500:  # drawn before other processes have even started
+            list(map(_render, jobs))
+        else:
+            with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as workers:
+                workers.map(_render, jobs)
         done.touch()
     return Pool(world, scenes, np.load(path, mmap_mode="r"), key)
 
