@@ -45,3 +45,7 @@ def launch(settings: Settings) -> Iterator[Callable[..., Studio]]:
 def studio(launch: Callable[..., Studio]) -> Studio:
     """A running studio with a worker process that draws gradients."""
     return launch()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or the end of the process reports what was never collected as leaks

@@ -216,13 +216,14 @@
     async restore() {
       const jobs = await Promise.all(this.capabilities().map((name) => api(`/jobs?capability=${name}&limit=3`)));
       const mine = jobs.flat().filter((job) => ACTIVE.includes(job.status) || job.results).sort((a, b) => b.created_at.localeCompare(a.created_at))[0];
-      if (!mine || this.job || this.sending) return;
-      if (this.touched && !ACTIVE.includes(mine.status)) return; // what was begun meanwhile stays as it is
+      // What was begun meanwhile stays as it is.
+      const free = () => !this.job && !this.sending && (!this.touched || ACTIVE.includes(mine.status));
+      if (!mine || !free()) return;
       if (this.offered.some((each) => each.id === mine.request.model && each.available)) {
         this.model.value = mine.request.model;
         this.sayModel();
       }
-      if ((await this.recall(mine)) !== false) this.attach(mine.id);
+      if ((await this.recall(mine)) !== false && free()) this.attach(mine.id);
     }
 
     capabilities() {
