@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -514,14 +514,15 @@ class Jobs:
                 left = live.seconds_left()
                 ahead = None if ahead is None or left is None else ahead + left
         line = {}
-        for position, row in enumerate(session.scalars(_in_line()), start=1):
+        columns = _in_line().with_only_columns(JobRow.id, JobRow.capability, JobRow.family, JobRow.work)
+        for position, row in enumerate(session.execute(columns), start=1):
             own = self._estimate(session, row, bool(row.family) and row.family not in resident)
             ahead = None if ahead is None or own is None else ahead + own
             resident.add(row.family)
             line[row.id] = (position, ahead)
         return line
 
-    def _estimate(self, session: Session, row: JobRow, cold: bool) -> float | None:
+    def _estimate(self, session: Session, row: JobRow | Row[str, str, str, float], cold: bool) -> float | None:
         """Seconds this job will take, from past runs of its capability and family; None when there are none."""
         key = (row.capability, row.family)
         if key not in self._rates:

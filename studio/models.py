@@ -6,6 +6,7 @@ import ctypes
 import gc
 import hashlib
 import inspect
+import itertools
 import json
 import logging
 import math
@@ -430,15 +431,15 @@ class _Snapshot:
 
     def __init__(self, pipe: Any) -> None:
         self._roots = _modules(pipe)
-        self._modules: list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]] = []
+        self._modules: list[tuple[torch.nn.Module, dict[str, Any], list[tuple[str, Any]]]] = []
         self._tensors: list[tuple[torch.Tensor, int, torch.dtype]] = []
         for root in self._roots:
             for module in root.modules():
                 state = dict(module.__dict__)
-                inner = {name: state[name].copy() for name in _CONTAINERS if name in state}
-                self._modules.append((module, state, inner))
-            tensors = [*root.parameters(), *root.buffers()]
-            self._tensors += [(tensor, tensor._version, tensor.dtype) for tensor in tensors]
+                held = [(name, state[name]) for name in _CONTAINERS if name in state]
+                self._modules.append((module, state, [(name, value.copy() if value else None) for name, value in held]))
+                tensors = [*module._parameters.values(), *module._buffers.values()]
+                self._tensors += [(each, each._version, each.dtype) for each in tensors if each is not None]
         self._tokenizers = [
             (value, len(value))
             for name, value in pipe.components.items()
@@ -448,8 +449,7 @@ class _Snapshot:
 
     def restore(self) -> bool:
         """Put everything back. False when weights or a vocabulary were changed in place, which cannot be undone."""
-        # PEFT merges adapters through ``.data``, which the version counters below do not see.
-        same = not any(getattr(module, "merged_adapters", None) for root in self._roots for module in root.modules())
+        same = True
         for root in self._roots:
             if getattr(root, "_hf_hook", None) is not None:
                 from accelerate.hooks import remove_hook_from_module
@@ -462,10 +462,14 @@ class _Snapshot:
             for name, value in state.items():
                 if now.get(name) is not value:
                     now[name] = value
-            for name, saved in inner.items():
+            for name, saved in inner:
                 held = now[name]
-                if isinstance(held, dict):
+                if saved is None:
+                    if held:
+                        held.clear()
+                elif isinstance(held, dict):
                     if len(held) != len(saved) or any(held.get(key) is not saved[key] for key in saved):
+                        same = same and not (name == "_modules" and _merged(held, saved))
                         held.clear()
                         held.update(saved)
                 elif held != saved:
@@ -479,6 +483,13 @@ class _Snapshot:
             if _device_of(root) != device:
                 root.to(device)
         return same and all(len(tokenizer) == size for tokenizer, size in self._tokenizers)
+
+
+def _merged(now: dict[str, Any], saved: dict[str, Any]) -> bool:
+    """Whether PEFT's layers in place of ``saved`` ones merged adapters into the weights: they do it through ``.data``,
+    which no version counter sees."""
+    put_in = [child for name, child in now.items() if child is not None and child is not saved.get(name)]
+    return any(getattr(module, "merged_adapters", None) for child in put_in for module in child.modules())
 
 
 # -- components --
@@ -502,7 +513,8 @@ def _bytes(module: torch.nn.Module) -> int:
 
 
 def _device_of(module: torch.nn.Module) -> torch.device:
-    return next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _move(pipe: Any, device: str) -> None:

@@ -350,6 +350,8 @@ def main() -> None:
         return
     start = first[0]
     _die_with_parent(start["parent"])
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page, the API and whatever else runs on this computer answer first
     sys.path[:] = start["path"]
     logging.basicConfig(level=start["log_level"], format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
     writing = threading.Lock()
