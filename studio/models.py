@@ -449,7 +449,8 @@ class _Snapshot:
 
     def restore(self) -> bool:
         """Put everything back. False when weights or a vocabulary were changed in place, which cannot be undone."""
-        same = True
+        # PEFT merges adapters through ``.data``, which the version counters below do not see.
+        same = not any(getattr(module, "merged_adapters", None) for root in self._roots for module in root.modules())
         for root in self._roots:
             if getattr(root, "_hf_hook", None) is not None:
                 from accelerate.hooks import remove_hook_from_module
@@ -469,7 +470,6 @@ class _Snapshot:
                         held.clear()
                 elif isinstance(held, dict):
                     if len(held) != len(saved) or any(held.get(key) is not saved[key] for key in saved):
-                        same = same and not (name == "_modules" and _merged(held, saved))
                         held.clear()
                         held.update(saved)
                 elif held != saved:
@@ -483,13 +483,6 @@ class _Snapshot:
             if _device_of(root) != device:
                 root.to(device)
         return same and all(len(tokenizer) == size for tokenizer, size in self._tokenizers)
-
-
-def _merged(now: dict[str, Any], saved: dict[str, Any]) -> bool:
-    """Whether PEFT's layers in place of ``saved`` ones merged adapters into the weights: they do it through ``.data``,
-    which no version counter sees."""
-    put_in = [child for name, child in now.items() if child is not None and child is not saved.get(name)]
-    return any(getattr(module, "merged_adapters", None) for child in put_in for module in child.modules())
 
 
 # -- components --
