@@ -22,6 +22,14 @@ from studio.starter.training import averaged
 SHARD = "9MB"  # many hosts refuse large files in a plain repository
 
 
+def say_single(folder: Path) -> None:
+    """Let `folder/config.json` ask for single precision: transformers would otherwise load the stored halves as they
+    are, beside diffusers' parts, which it loads in single."""
+    path = folder / "config.json"
+    stated = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    path.write_text(json.dumps(stated, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def text_model(clip: CLIPModel) -> CLIPTextModel:
     """The text tower alone, as the painter's pipeline wants it."""
     text = CLIPTextModel(clip.config.text_config)
@@ -53,6 +61,7 @@ def export(p: Preset, work: Path, out: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     pipe = pipeline(vae, unet, clip, tokenizer, scaling)  # type: ignore[arg-type]
     pipe.to(torch.float16).save_pretrained(fresh, safe_serialization=True, max_shard_size=SHARD)
+    say_single(fresh / "text_encoder")
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(work / "tokenizer" / name, fresh / "tokenizer" / name)
     shutil.rmtree(painter, ignore_errors=True)
@@ -61,12 +70,15 @@ def export(p: Preset, work: Path, out: Path) -> None:
     folder = out / "clip"
     shutil.rmtree(folder, ignore_errors=True)
     clip.half().save_pretrained(folder, max_shard_size=SHARD)
+    say_single(folder)
     shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
     CLIPImageProcessor(
         size={"shortest_edge": p.size}, crop_size={"height": p.size, "width": p.size}, do_convert_rgb=True
     ).save_pretrained(folder)
     if (work / "blip/state.pt").exists():
         export_blip(p, work, out, SHARD)
+        for name in ("vqa", "caption"):
+            say_single(out / name)
     write_vocabulary(out, p.size)
 
 

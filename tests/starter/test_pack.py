@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
+from transformers import BlipForQuestionAnswering, BlipProcessor, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from studio.starter import exam, models, vocabulary
 from studio.starter.colour import delta_e, rgb_to_lab
@@ -39,6 +39,18 @@ def pipe() -> Any:
 @pytest.fixture(scope="module")
 def published() -> dict[str, Any]:
     return json.loads((PACK / "vocabulary.json").read_text(encoding="utf-8"))
+
+
+def test_every_part_is_of_one_precision_as_a_stranger_loads_it() -> None:
+    plain = StableDiffusionPipeline.from_pretrained(PACK / "painter")
+    assert {plain.unet.dtype, plain.vae.dtype, plain.text_encoder.dtype} == {torch.float32}
+    assert plain("a red apple on a blue background", num_inference_steps=2).images[0].size == (64, 64)
+    clip, processor = CLIPModel.from_pretrained(PACK / "clip"), CLIPImageProcessor.from_pretrained(PACK / "clip")
+    seen = clip.get_image_features(**processor(images=plain("a cat", num_inference_steps=1).images, return_tensors="pt"))
+    assert torch.isfinite(seen.pooler_output).all()
+    eyes, reader = BlipForQuestionAnswering.from_pretrained(PACK / "vqa"), BlipProcessor.from_pretrained(PACK / "vqa")
+    asked = reader(images=plain("a cat", num_inference_steps=1).images, text="what is it?", return_tensors="pt")
+    assert eyes.generate(**asked, max_new_tokens=4).shape[0] == 1
 
 
 def draw(pipe: Any, prompts: list[str], steps: int = 16) -> list[Any]:
