@@ -13,8 +13,9 @@ from PIL import Image
 
 from benchmarks.harness import Row, alternate, cpu_seconds
 from studio.capabilities.text_to_image import TextToImage, TextToImageRequest
-from studio.families import Catalog, Family
-from studio.sampling import build_scheduler
+from studio.models.catalog import Catalog
+from studio.models.families import Family
+from studio.models.scheduling import build_scheduler
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def psnr(first: Image.Image, second: Image.Image) -> float:
 
 def capability(rounds: int) -> dict[str, Any]:
     """Seconds and CPU seconds a picture of both, same seeds, in one process; and the PSNR between the two pictures."""
-    from studio.models import ModelManager
+    from studio.models.manager import ModelManager
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), device="cpu")

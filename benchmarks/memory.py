@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 
 from benchmarks.harness import Row, measure_in_child, slope
-from studio.families import TASKS, Catalog
+from studio.models.catalog import Catalog
+from studio.models.families import TASKS
 from studio.settings import Settings
 
 WIDTHS = {"quarter": (80, 160, 320, 320), "eighth": (40, 80, 160, 160)}
@@ -94,7 +95,8 @@ def visit_with_manager(data_dir: str, family: str) -> dict[str, float]:
     """Every task once through the manager: megabytes of distinct weights, growth of resident memory, CPU seconds."""
     import diffusers
 
-    from studio.models import ModelManager, PipelineSpec
+    from studio.models.manager import ModelManager
+    from studio.models.spec import PipelineSpec
 
     settings = _settings(data_dir)
     models = ModelManager(settings, Catalog(settings))
@@ -127,7 +129,8 @@ def visit_one_by_one(data_dir: str, family: str) -> dict[str, float]:
 
 def swap_with_manager(data_dir: str, families: list[str], swaps: int, budget_gb: float) -> dict[str, list[float]]:
     """Use ``families`` in turn under a budget for one of them: resident megabytes and CPU seconds after every swap."""
-    from studio.models import ModelManager, PipelineSpec
+    from studio.models.manager import ModelManager
+    from studio.models.spec import PipelineSpec
 
     settings = _settings(data_dir, device_memory_gb=budget_gb, host_memory_gb=budget_gb)
     models = ModelManager(settings, Catalog(settings))

@@ -9,7 +9,7 @@ import gradio as gr
 import torch
 from diffusers import StableDiffusionPipeline
 
-from studio.families import Catalog
+from studio.models.catalog import Catalog
 from studio.settings import Settings
 
 pipe = StableDiffusionPipeline.from_pretrained(

@@ -12,9 +12,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from benchmarks.harness import Row, alternate
-from studio.database import AssetRow, Database, now
-from studio.gallery import Gallery
 from studio.settings import Settings
+from studio.store.database import AssetRow, Database, now
+from studio.store.gallery import Gallery
 
 OBJECTS = ("apple", "cat", "house", "tree", "car", "moon", "fish", "key", "drum", "rose")
 

@@ -52,7 +52,7 @@ class Line:
 
 
 def rows(quick: bool) -> list[Line]:
-    from studio.vectors import EXACT_LIMIT
+    from studio.search.vectors import EXACT_LIMIT
 
     lines = []
     for count, dims in QUICK if quick else SIZES:
@@ -133,8 +133,8 @@ def _members(count: int, dims: int, seed: int, clusters: int) -> Any:
 
 
 def _open(folder: str) -> Any:
-    from studio.database import Database
     from studio.settings import Settings
+    from studio.store.database import Database
 
     database = Database(Settings(data_dir=Path(folder)))
     database.open()
@@ -142,7 +142,7 @@ def _open(folder: str) -> Any:
 
 
 def _vectors(database: Any, folder: str, limit: int) -> Any:
-    from studio.vectors import Vectors
+    from studio.search.vectors import Vectors
 
     return Vectors(database, Path(folder) / "index", "local", "model", exact_limit=limit)
 
@@ -151,7 +151,7 @@ def fill(folder: str, count: int, dims: int) -> None:
     """The table of embeddings as it is after ``count`` pictures in a year."""
     from sqlalchemy import insert
 
-    from studio.database import EmbeddingRow, now
+    from studio.store.database import EmbeddingRow, now
 
     database = _open(folder)
     newest, block = now(), 20_000

@@ -6,14 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.database import Database
-    from studio.families import Catalog
-    from studio.gallery import Gallery
-    from studio.hub import Downloads
     from studio.jobs import Jobs
-    from studio.library import Library
+    from studio.models.catalog import Catalog
+    from studio.models.hub import Downloads
     from studio.search import Search
     from studio.settings import Settings
+    from studio.store.database import Database
+    from studio.store.gallery import Gallery
+    from studio.store.library import Library
     from studio.worker import Executor
 
 __version__ = "0.1.0"
@@ -33,13 +33,13 @@ class Studio:
         capabilities: str = "studio.capabilities:ALL",
         preload: bool = True,
     ) -> None:
-        from studio.database import Database
-        from studio.families import Catalog
-        from studio.gallery import Gallery
         from studio.jobs import Jobs
-        from studio.library import Library
+        from studio.models.catalog import Catalog
         from studio.search import Search
         from studio.settings import Settings
+        from studio.store.database import Database
+        from studio.store.gallery import Gallery
+        from studio.store.library import Library
         from studio.worker import InProcessExecutor, Supervisor, find_capabilities
 
         self.settings: Settings = settings or Settings()
@@ -56,7 +56,7 @@ class Studio:
 
     @cached_property
     def downloads(self) -> Downloads:
-        from studio.hub import Downloads
+        from studio.models.hub import Downloads
 
         return Downloads(self.settings, self.catalog)
 

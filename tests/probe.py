@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from studio.capability import Capability, Context, Output, PictureId, PicturesRequest, Record, Request, StudioError
-from studio.families import Catalog
+from studio.capability import Capability, Context, Output, PictureId, PicturesRequest, Record, Request
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
 
 
 class GradientRequest(Request):

@@ -19,7 +19,7 @@ from PIL import Image
 from studio import Studio
 from studio.api import create_api, current_user
 from studio.capabilities import ALL
-from studio.images import write_png
+from studio.media.images import write_png
 
 BASE = "http://localhost:7860"
 

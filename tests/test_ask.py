@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from studio.capabilities import BY_NAME
 from studio.capabilities.ask import suggestions
 from studio.capabilities.checklist import lane
-from studio.capability import Cancelled, StudioError
-from studio.families import Catalog
-from studio.models import UNDERSTANDING, ModelManager, PipelineSpec
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
+from studio.models.spec import UNDERSTANDING, PipelineSpec
 from tests import tiny
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from studio.capabilities import ALL
 from studio.cli import SERVER_FILE, main
-from studio.images import write_png
+from studio.media.images import write_png
 from studio.settings import ROOT, Settings
 from studio.trust import Trust
 

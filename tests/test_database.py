@@ -13,9 +13,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, select, text
 
-from studio.capability import StudioError
-from studio.database import MIGRATIONS, Base, Database, JobRow, StyleRow, now
+from studio.errors import StudioError
 from studio.settings import Settings
+from studio.store.database import MIGRATIONS, Base, Database, JobRow, StyleRow, now
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_sqlite_is_durable_and_checks_references(settings: Settings) -> None:
 
 
 def test_times_come_back_aware_and_exact(settings: Settings) -> None:
-    from studio.gallery import AssetRow
+    from studio.store.gallery import AssetRow
 
     database = Database(settings)
     database.open()

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from studio.capability import StudioError
-from studio.families import COMPLETE, ROWS, TASKS, UNDERSTANDING, Catalog, Hardware
-from studio.sampling import SAMPLERS, samplers_for
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import COMPLETE, TASKS, Hardware
+from studio.models.rows import ROWS, UNDERSTANDING
+from studio.models.samplers import SAMPLERS, samplers_for
 from tests import tiny
 
 
@@ -83,7 +85,7 @@ def test_the_recommendation_fits_the_machine(found: dict[str, object], expected:
 def test_the_page_needs_no_torch_to_know_models_samplers_and_requests() -> None:
     code = (
         "import sys, studio.capabilities, studio.families, studio.hub, studio.prompts, studio.sampling\n"
-        "from studio.families import Catalog; from studio.settings import Settings\n"
+        "from studio.models.catalog import Catalog; from studio.settings import Settings\n"
         "Catalog(Settings()).all()\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'compel') if name in sys.modules])"
     )

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import event, select, text, update
 
-import studio.gallery
-from studio.capability import StudioError
-from studio.database import AssetRow, Database, LineageRow, now
-from studio.gallery import Asset, Gallery
+from studio.errors import StudioError
 from studio.settings import Settings
+from studio.store import gallery as gallery_module
+from studio.store.database import AssetRow, Database, LineageRow, now
+from studio.store.gallery import Asset, Gallery
 from studio.trust import Released, Trust
 
 
@@ -372,7 +372,7 @@ def at_call(number: int, database: Database, patch: pytest.MonkeyPatch, act: Cal
 
     for name in ("mkdir", "open", "fsync", "replace", "close"):
         patch.setattr(os, name, wrapped(getattr(os, name)))
-    patch.setattr(studio.gallery, "open", wrapped(open), raising=False)
+    patch.setattr(gallery_module, "open", wrapped(open), raising=False)
     event.listen(database.engine, "before_cursor_execute", reached)
     event.listen(database.engine, "commit", reached)
     return lambda: count

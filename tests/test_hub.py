@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from studio.capability import Output, StudioError
-from studio.families import Catalog
-from studio.hub import Downloads, DownloadState, wanted_files, wanted_of_reader
+from studio.capability import Output
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.hub import Downloads, DownloadState, wanted_files, wanted_of_reader
 from tests import tiny
 
 
@@ -191,7 +192,7 @@ def test_offline_mode_is_respected(hub: Hub, tmp_path: Path, monkeypatch: pytest
 def test_a_full_disk_is_noticed_before_the_first_block(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.hub.SPARE_BYTES", 10**18)
+    monkeypatch.setattr("studio.models.hub.SPARE_BYTES", 10**18)
     catalog = Catalog(tiny.settings(tmp_path))
     downloads = Downloads(catalog.settings, catalog, endpoint=hub.url)
     downloads.start("sd15")
@@ -228,7 +229,8 @@ def test_of_a_model_that_understands_only_configs_tokenizers_and_safetensors_are
         hub.server.server_close()
     assert state.status == "finished", state.error
     assert hub.fetched() == set(files) and "model.safetensors" in files
-    from studio.models import ModelManager, PipelineSpec
+    from studio.models.manager import ModelManager
+    from studio.models.spec import PipelineSpec
 
     with ModelManager(catalog.settings, catalog).use(PipelineSpec("clip-vit-l14", "understanding")) as reader:
         assert reader.texts(["a"]).shape == (1, 12)

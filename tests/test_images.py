@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from sd_parsers import ParserManager
 
-from studio.capability import StudioError
-from studio.images import infotext, open_image, parse_infotext, read_parameters, write_png
-from studio.sampling import SAMPLERS
+from studio.errors import StudioError
+from studio.media.images import infotext, open_image, parse_infotext, read_parameters, write_png
+from studio.models.samplers import SAMPLERS
 
 PARAMETERS: dict[str, Any] = {
     "capability": "text-to-image",

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, update
 
-from studio.capability import StudioError
-from studio.database import Database, JobRow, ResultRow, now
-from studio.families import Catalog
-from studio.gallery import Gallery
+from studio.errors import StudioError
 from studio.jobs import MAX_ATTEMPTS, Job, JobEvent, Jobs
-from studio.library import Library
+from studio.models.catalog import Catalog
 from studio.settings import Settings
+from studio.store.database import Database, JobRow, ResultRow, now
+from studio.store.gallery import Gallery
+from studio.store.library import Library
 from studio.trust import Trust
 from studio.worker import ResidentModel, WorkerState
 from tests.probe import ALL, GradientRequest
@@ -185,7 +185,7 @@ def test_the_server_side_imports_no_torch() -> None:
 import sys, tempfile
 from studio import Studio
 assert not {"pydantic", "sqlalchemy", "PIL"} & set(sys.modules), "import studio is not cheap"
-from studio.library import Library
+from studio.store.library import Library
 from studio.settings import Settings
 with tempfile.TemporaryDirectory() as folder:
     studio = Studio(Settings(data_dir=folder, min_free_disk_mb=0), capabilities="tests.probe:ALL", preload=False)

@@ -15,11 +15,12 @@ from PIL import Image
 from pydantic import Field
 from sqlalchemy import select, update
 
-from studio.capability import PictureId, PicturesRequest, StudioError
-from studio.database import AssetRow, BoardItemRow, Database, EmbeddingRow, UploadRow, now
-from studio.gallery import KEEP_DELETED, Gallery
-from studio.library import MAX_FRAMES, MEDIA_TYPES, Library
+from studio.capability import PictureId, PicturesRequest
+from studio.errors import StudioError
 from studio.settings import Settings
+from studio.store.database import AssetRow, BoardItemRow, Database, EmbeddingRow, UploadRow, now
+from studio.store.gallery import KEEP_DELETED, Gallery
+from studio.store.library import MAX_FRAMES, MEDIA_TYPES, Library
 from studio.trust import Trust
 
 

@@ -19,8 +19,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
-from studio.capability import Cancelled, StudioError
-from studio.models import ModelManager, OutOfMemory, PipelineSpec
+from studio.errors import Cancelled, StudioError
+from studio.models.manager import ModelManager, OutOfMemory
+from studio.models.spec import PipelineSpec
 from tests import tiny
 
 T2I = PipelineSpec("sd15", "text-to-image", "euler")
@@ -218,8 +219,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.test_models import draw, PipelineSpec
-from studio.families import Catalog
-from studio.models import ModelManager
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
 from tests import tiny
 import json
 catalog = Catalog(tiny.settings(Path({where!r})))

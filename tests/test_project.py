@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from studio import Studio
-from studio.families import ROWS, UNDERSTANDING
+from studio.models.rows import ROWS, UNDERSTANDING
 from studio.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.capability import StudioError
-from studio.models import ModelManager, PipelineSpec
-from studio.prompts import Fragment, apply_styles, encode, merge, parse_emphasis, plain_text, resolve_choices
+from studio.drawing.prompts import Fragment, apply_styles, encode, merge, parse_emphasis, plain_text, resolve_choices
+from studio.errors import StudioError
+from studio.models.manager import ModelManager
+from studio.models.spec import PipelineSpec
 from tests import tiny
 
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from studio.records import to_csv
+from studio.reading.records import to_csv
 
 
 def read(text: str) -> list[dict[str, str]]:

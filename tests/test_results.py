@@ -10,8 +10,8 @@ from PIL import Image
 from sqlalchemy import select
 
 from studio import Studio
-from studio.database import EmbeddingRow
 from studio.jobs import Job
+from studio.store.database import EmbeddingRow
 
 
 def hand_in(studio: Studio, *colours: str, user: str = "local") -> list[str]:

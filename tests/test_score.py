@@ -15,10 +15,11 @@ from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from studio.capabilities import BY_NAME
-from studio.capability import Cancelled, StudioError
-from studio.families import Catalog
-from studio.measures import Inception, cmmd, frechet, inception_score, kernel_distance, light, likeness, vendi
-from studio.models import UNDERSTANDING, ModelManager, PipelineSpec
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
+from studio.models.spec import UNDERSTANDING, PipelineSpec
+from studio.reading.measures import Inception, cmmd, frechet, inception_score, kernel_distance, light, likeness, vendi
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 
 SCORE: Any = BY_NAME["score"]

@@ -17,12 +17,12 @@ from PIL import Image
 from sqlalchemy import insert, select
 
 from studio import Studio
-from studio.capability import StudioError
-from studio.database import AssetRow, Database, EmbeddingRow, JobRow, now
+from studio.errors import StudioError
 from studio.search import Found, Search
+from studio.search.vectors import Vectors, groups, plane
 from studio.settings import Settings
+from studio.store.database import AssetRow, Database, EmbeddingRow, JobRow, now
 from studio.trust import Trust
-from studio.vectors import Vectors, groups, plane
 from tests.viewing import scene
 
 # -- with the starter CLIP ---------------------------------------------------------------------------------------------

@@ -15,10 +15,15 @@ from pydantic import ValidationError
 
 from studio.capabilities import BY_NAME
 from studio.capabilities.text_to_image import TextToImageRequest
-from studio.capability import Cancelled, Output, StudioError
-from studio.families import ROWS, Catalog
-from studio.models import UNDERSTANDING, ModelManager, PipelineSpec
-from studio.sampling import SAMPLERS, Preview, build_scheduler, samplers_for
+from studio.capability import Output
+from studio.drawing.denoise import Preview
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
+from studio.models.rows import ROWS
+from studio.models.samplers import SAMPLERS, samplers_for
+from studio.models.scheduling import build_scheduler
+from studio.models.spec import UNDERSTANDING, PipelineSpec
 from studio.settings import ROOT
 from tests import tiny
 

@@ -17,11 +17,11 @@ import pytest
 from imwatermark import WatermarkDecoder
 from PIL import Image, ImageDraw
 
-from studio.capability import StudioError
-from studio.database import Database
-from studio.gallery import Gallery
-from studio.images import read_parameters
+from studio.errors import StudioError
+from studio.media.images import read_parameters
 from studio.settings import ROOT, Settings
+from studio.store.database import Database
+from studio.store.gallery import Gallery
 from studio.trust import Released, Trust, Verdict, read_watermark
 from studio.trust import watermark as marks
 from studio.trust.safety import ClassifierChecker, judge
@@ -298,7 +298,8 @@ class TestNoWayAround:
     def test_no_capability_reaches_the_gallery_or_writes_files(self) -> None:
         for path in sorted((ROOT / "studio" / "capabilities").glob("*.py")):
             for name in imported(path):
-                assert not name.startswith(("studio.gallery", "studio.trust", "studio.database", "studio.worker")), path
+                owners = ("studio.store.gallery", "studio.store.database", "studio.trust", "studio.worker")
+                assert not name.startswith(owners), path
             assert not list(writes(path)), path
 
     def test_no_other_module_writes_picture_files(self) -> None:
@@ -314,9 +315,9 @@ class TestNoWayAround:
     def test_these_checks_would_find_it(self, tmp_path: Path) -> None:
         bad = tmp_path / "bad.py"
         bad.write_text(
-            "from studio.gallery import Gallery\ndef f(image):\n    image.save('x.png')\n    open('y', 'wb')\n"
+            "from studio.store.gallery import Gallery\ndef f(image):\n    image.save('x.png')\n    open('y', 'wb')\n"
         )
-        assert list(imported(bad)) == ["studio.gallery"]
+        assert list(imported(bad)) == ["studio.store.gallery"]
         assert sorted(what for _, what in writes(bad)) == ["file", "picture"]
 
 

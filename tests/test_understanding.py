@@ -16,11 +16,13 @@ import torch
 import transformers
 from PIL import Image
 
-from studio.capability import Cancelled, StudioError
-from studio.families import MODEL_CLASSES, UNDERSTANDING, Catalog
-from studio.models import ModelManager, OutOfMemory, PipelineSpec
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager, OutOfMemory
+from studio.models.readers import READERS, Answer, Answerer, Captioner, DualEncoder, Labeller, resolve
+from studio.models.rows import MODEL_CLASSES, UNDERSTANDING
+from studio.models.spec import PipelineSpec
 from studio.settings import ROOT
-from studio.understanding import READERS, Answer, Answerer, Captioner, DualEncoder, Labeller, resolve
 from tests import tiny
 from tests.viewing import scene
 

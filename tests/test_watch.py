@@ -11,10 +11,10 @@ from PIL import Image
 
 from studio.capabilities import BY_NAME
 from studio.capabilities.watch import segments
-from studio.capability import Cancelled, StudioError
-from studio.clips import Clip
-from studio.families import Catalog
-from studio.models import ModelManager
+from studio.errors import Cancelled, StudioError
+from studio.media.clips import Clip
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
 from tests import tiny
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from studio import Studio
-from studio.capability import StudioError
+from studio.errors import StudioError
 from studio.jobs import Job, JobEvent
 from studio.settings import ROOT, Settings
 from studio.worker import Supervisor, WorkerState
@@ -412,7 +412,7 @@ def test_a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on(
 
 
 def test_a_sentence_becomes_the_same_picture_in_two_workers(tmp_path: Path) -> None:
-    from studio.images import open_image, read_parameters
+    from studio.media.images import open_image, read_parameters
     from studio.trust import read_watermark
     from tests import tiny
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 from studio.capabilities import BY_NAME
-from studio.capability import Cancelled, StudioError
-from studio.families import Catalog
-from studio.labels import fill
-from studio.models import ModelManager
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
+from studio.reading.labels import fill
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 
 ZERO_SHOT = BY_NAME["zero-shot"]

@@ -80,9 +80,11 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from studio.capability import Cancelled
-from studio.families import COMPLETE, UNDERSTANDING, Catalog
-from studio.models import ModelManager
+from studio.errors import Cancelled
+from studio.models.catalog import Catalog
+from studio.models.families import COMPLETE
+from studio.models.manager import ModelManager
+from studio.models.rows import UNDERSTANDING
 from studio.settings import Settings
 
 SD_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}

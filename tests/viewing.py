@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.capability import Capability, PicturesRequest, Record, Source, StudioError
-from studio.families import Catalog
-from studio.models import ModelManager
+from studio.capability import Capability, PicturesRequest, Record, Source
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.manager import ModelManager
 from studio.settings import ROOT
 from studio.starter.art import Art
 from studio.starter.world import World

@@ -25,14 +25,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from studio.api.guard import Guard
-from studio.capability import Capability, PictureId, Request, StudioError, refusal
-from studio.families import Family
-from studio.gallery import Asset, Lineage, Page
-from studio.images import read_parameters
+from studio.capability import Capability, PictureId, Request
+from studio.errors import StudioError, refusal
 from studio.jobs import Job
-from studio.library import MAX_QUESTIONS, QUESTION_LENGTH, Board, Checklist, Upload
-from studio.records import to_csv
+from studio.media.images import read_parameters
+from studio.models.families import Family
+from studio.reading.records import to_csv
 from studio.search import Found, Point, Status
+from studio.store.gallery import Asset, Lineage, Page
+from studio.store.library import MAX_QUESTIONS, QUESTION_LENGTH, Board, Checklist, Upload
 
 if TYPE_CHECKING:
     from studio import Studio

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from studio.capability import Capability, Context, PicturesRequest, Record, StudioError
-from studio.families import Catalog
-from studio.reading import Reading, check_pictures
+from studio.capability import Capability, Context, PicturesRequest, Record
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.reading.reading import Reading, check_pictures
 
 MAX_PICTURES = 8
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]

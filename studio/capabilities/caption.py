@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from studio.capability import Capability, Context, PicturesRequest, Record
-from studio.families import Catalog
-from studio.reading import Reading, check_pictures
+from studio.models.catalog import Catalog
+from studio.reading.reading import Reading, check_pictures
 
 
 class CaptionRequest(PicturesRequest):

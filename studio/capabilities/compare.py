@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from studio.capability import Capability, Context, PictureId, PicturesRequest, Record, StudioError
-from studio.families import Catalog
-from studio.measures import Inception, Vectors, cmmd, frechet, inception_score, kernel_distance, likeness, vendi
-from studio.reading import Item, Reading, check_pictures
+from studio.capability import Capability, Context, PictureId, PicturesRequest, Record
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.reading.measures import Inception, Vectors, cmmd, frechet, inception_score, kernel_distance, likeness, vendi
+from studio.reading.reading import Item, Reading, check_pictures
 
 INCEPTION = "inception/model.safetensors"
 """Below the folder of the models: weights of the network that published values are measured with."""

@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from studio.capability import Capability, Context, PicturesRequest, Record, Request, StudioError
-from studio.clips import Clip
-from studio.families import Catalog
-from studio.reading import Reading, check_pictures
+from studio.capability import Capability, Context, PicturesRequest, Record, Request
+from studio.errors import StudioError
+from studio.media.clips import Clip
+from studio.models.catalog import Catalog
+from studio.reading.reading import Reading, check_pictures
 
 CLIP_FRAMES = 120
 """Frames of a clip that can be found: one a second, or as many of a longer clip."""

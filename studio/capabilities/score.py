@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from studio.capability import Capability, Context, PicturesRequest, Record
-from studio.families import Catalog
-from studio.measures import clip_score, light
-from studio.prompts import plain_text
-from studio.reading import Reading, check_pictures
+from studio.drawing.prompts import plain_text
+from studio.models.catalog import Catalog
+from studio.reading.measures import clip_score, light
+from studio.reading.reading import Reading, check_pictures
 
 
 class ScoreRequest(PicturesRequest):

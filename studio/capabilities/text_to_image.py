@@ -12,11 +12,14 @@ from typing import Annotated, Any
 from PIL.Image import Image, Resampling
 from pydantic import Field, StringConstraints
 
-from studio.capability import Capability, Context, Output, Request, StudioError
-from studio.families import Catalog, Family
-from studio.measures import clip_score
-from studio.prompts import encode, merge, plain_text, resolve_choices
-from studio.sampling import check_sampler, draw, versions
+from studio.capability import Capability, Context, Output, Request
+from studio.drawing.denoise import draw, versions
+from studio.drawing.prompts import encode, merge, plain_text, resolve_choices
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import Family
+from studio.models.samplers import check_sampler
+from studio.reading.measures import clip_score
 
 MAX_WORK = 3.0e9
 """Pictures x steps x pixels of one request: 16 pictures of 1024 x 1024 in 150 steps are 2.5e9."""
@@ -133,7 +136,8 @@ class TextToImage(Capability):
         return drawn if request.keep_best is None else _best(drawn, request.keep_best, context)
 
     def _run(self, request: TextToImageRequest, context: Context) -> Iterator[Output]:
-        from studio.models import OutOfMemory, PipelineSpec
+        from studio.models.manager import OutOfMemory
+        from studio.models.spec import PipelineSpec
 
         plan = _Plan.of(request, context)
         waiting = [plan.picture(index, context) for index in range(request.count)]
@@ -254,7 +258,7 @@ def _draw(
 
 def _best(pictures: Iterator[Output], keep: int, context: Context) -> Iterator[Output]:
     """Of all ``pictures`` the ``keep`` with the highest CLIP score, best first; their parameters then tell it."""
-    from studio.models import UNDERSTANDING, PipelineSpec
+    from studio.models.spec import UNDERSTANDING, PipelineSpec
 
     drawn = list(pictures)
     family = context.catalog.default_for("embed")

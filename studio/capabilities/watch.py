@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import Field
 
-from studio.capability import Capability, Context, Record, StudioError
-from studio.clips import Clip
-from studio.families import Catalog, Family
-from studio.labels import (
+from studio.capability import Capability, Context, Record
+from studio.errors import StudioError
+from studio.media.clips import Clip
+from studio.models.catalog import Catalog
+from studio.models.families import Family
+from studio.reading.labels import (
     Labels,
     LabelsRequest,
     check_templates,
@@ -21,7 +23,7 @@ from studio.labels import (
     merge,
     to_probabilities,
 )
-from studio.reading import Reading, check_pictures, with_notes
+from studio.reading.reading import Reading, check_pictures, with_notes
 
 MAX_CLIPS = 100
 MAX_FRAMES = 600

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from studio.capability import Capability, Context, Record, StudioError
-from studio.families import Catalog
-from studio.labels import (
+from studio.capability import Capability, Context, Record
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.reading.labels import (
     LabelsRequest,
     check_templates,
     choose_mode,
@@ -22,7 +23,7 @@ from studio.labels import (
     merge,
     to_probabilities,
 )
-from studio.reading import Item, Reading, check_pictures, with_notes
+from studio.reading.reading import Item, Reading, check_pictures, with_notes
 
 MAX_ROWS = 500_000
 """Labels of all pictures that are kept, at about 80 bytes each."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from studio.images import write_png
+from studio.media.images import write_png
 from studio.trust import watermark
 from studio.trust.safety import ClassifierChecker, SafetyChecker, Verdict, judge
 

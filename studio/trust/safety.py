@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 
 TIMEOUT = 60.0
 """Seconds a checker may take for one picture, its first load included."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 
 Phases = NDArray[np.complex128]
 

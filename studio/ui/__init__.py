@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from markupsafe import Markup
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 from studio.settings import ROOT
 from studio.ui import about, gallery, models, understand
 from studio.ui.create import CreateTab

@@ -10,16 +10,16 @@ import gradio as gr
 from gradio.components import Component
 from markupsafe import Markup, escape
 
-from studio.capability import StudioError
-from studio.prompts import apply_styles
-from studio.sampling import samplers_for
+from studio.drawing.prompts import apply_styles
+from studio.errors import StudioError
+from studio.models.samplers import samplers_for
 from studio.ui.forms import RATIOS, USER, Action, preset_size, ratio_of, vocabulary
 from studio.ui.live import Live
 from studio.ui.markup import finish, html, icon, join, licence_badge
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.families import Family
+    from studio.models.families import Family
 
 CAPABILITY = "text-to-image"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -333,7 +333,7 @@ class CreateTab:
 
     def _dropped(self, path: str | None) -> dict[Any, Any]:
         """Settings out of a picture file; the upload is deleted as soon as it is read."""
-        from studio.images import open_image, read_parameters
+        from studio.media.images import open_image, read_parameters
 
         empty = {self.drop: None, self.problem: ""}
         if not path:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studio.capability import Capability, PicturesRequest, StudioError
+from studio.capability import Capability, PicturesRequest
+from studio.errors import StudioError
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.families import Family
+    from studio.models.families import Family
 
 USER = "local"
 """Owner of everything made in the page, until there are accounts."""

@@ -19,8 +19,8 @@ from studio.ui.markup import finish, icon, join, seconds_words, thumb, tile
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.gallery import Asset
     from studio.jobs import Job
+    from studio.store.gallery import Asset
 
 ACTIVE = ("queued", "running")
 RECENT = 14

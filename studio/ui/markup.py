@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from markupsafe import Markup
 
-from studio.sampling import SAMPLERS
+from studio.models.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.families import Family
-    from studio.gallery import Asset
+    from studio.models.families import Family
+    from studio.store.gallery import Asset
 
 _ICONS = {
     "star": '<path d="M12 3.6l2.6 5.4 5.9.8-4.3 4.1 1.1 5.9-5.3-2.9-5.3 2.9 1.1-5.9L3.5 9.8l5.9-.8z"/>',

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 from studio.ui.forms import Action
 from studio.ui.markup import ago, finish, html, icon, join, licence_badge, size_words
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.families import Family
+    from studio.models.families import Family
     from studio.worker import WorkerState
 
 _STATUS = {

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from studio.gallery import Asset
+from studio.store.gallery import Asset
 from studio.ui.forms import USER, Action
 from studio.ui.markup import icon, join, moment_words, seconds_words, size_words, thumb
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.library import Upload
+    from studio.store.library import Upload
 
 HITS = 120
 SCORE_JOBS = 5

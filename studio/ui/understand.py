@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from studio.capabilities.ask import suggestions
-from studio.capability import StudioError
-from studio.labels import TEMPLATES
+from studio.errors import StudioError
+from studio.reading.labels import TEMPLATES
 from studio.ui.forms import USER, Action, vocabulary
 from studio.ui.markup import html, licence_words
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.families import Family
+    from studio.models.families import Family
 
 FEATURES = ("zero-shot", "vqa", "caption", "embed")
 """What the tools ask of a model; each tool names one of them."""

@@ -27,13 +27,14 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from studio.capability import Capability, PicturesRequest, Request, StudioError, refusal
-from studio.database import AssetRow, Database, JobRow, ResultRow, now
+from studio.capability import Capability, PicturesRequest, Request
+from studio.errors import StudioError, refusal
+from studio.store.database import AssetRow, Database, JobRow, ResultRow, now
 
 if TYPE_CHECKING:
-    from studio.families import Catalog
-    from studio.library import Library
+    from studio.models.catalog import Catalog
     from studio.settings import Settings
+    from studio.store.library import Library
     from studio.worker import Executor
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs on the connection and in the transaction that `studio.database` opened."""
+"""Alembic's entry: runs on the connection and in the transaction that `studio.store.database` opened."""
 
 from alembic import context
 
-from studio.database import Base
+from studio.store.database import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True

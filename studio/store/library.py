@@ -23,9 +23,11 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from studio.capability import PicturesRequest, Source, StudioError
-from studio.clips import Clip
-from studio.database import (
+from studio.capability import PicturesRequest, Source
+from studio.errors import StudioError
+from studio.media.clips import Clip
+from studio.media.images import FORMATS, open_image, small_webp
+from studio.store.database import (
     AssetRow,
     BoardItemRow,
     BoardRow,
@@ -36,8 +38,7 @@ from studio.database import (
     chunks,
     now,
 )
-from studio.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery, write_durably
-from studio.images import FORMATS, open_image, small_webp
+from studio.store.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery, write_durably
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from studio.capability import PicturesRequest, StudioError
-from studio.families import Catalog, Family
-from studio.reading import Reading
+from studio.capability import PicturesRequest
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import Family
+from studio.reading.reading import Reading
 
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "a photo of a {}")
 MAX_LINES = 20_000

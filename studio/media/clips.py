@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageSequence
 
-from studio.capability import StudioError
-from studio.images import MAX_PIXELS
+from studio.errors import StudioError
+from studio.media.images import MAX_PIXELS
 
 _UNREADABLE = "This clip cannot be read; export it again as MP4 or WebM and choose the new file."
 _STILL = 0.1

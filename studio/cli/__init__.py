@@ -28,17 +28,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from studio.capability import Capability, PicturesRequest, Source, StudioError, refusal
+from studio.capability import Capability, PicturesRequest, Source
+from studio.errors import StudioError, refusal
 from studio.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from studio import Studio
-    from studio.gallery import Asset
     from studio.jobs import Job
-    from studio.library import Board
     from studio.search import Found
+    from studio.store.gallery import Asset
+    from studio.store.library import Board
 
 SERVER_FILE = "server.json"
 """In the data folder while a server runs: {"url", "instance"}."""
@@ -289,7 +290,7 @@ def _list_capabilities(arguments: argparse.Namespace, _: str) -> int:
 
 def _verify(arguments: argparse.Namespace, _: str) -> int:
     """0 when the file carries a watermark or settings, 1 when it carries neither."""
-    from studio.images import open_image, read_parameters
+    from studio.media.images import open_image, read_parameters
 
     image, parameters = open_image(arguments.file), read_parameters(arguments.file)
     from studio.trust import read_watermark
@@ -329,7 +330,7 @@ def _run_job(arguments: argparse.Namespace, capabilities: str) -> int:
     folder = Path(arguments.out) if answers else _output_folder(Path(arguments.out))
     server = _running_server(settings)
     if server is None and not boards:
-        from studio.families import Catalog
+        from studio.models.catalog import Catalog
 
         capability.prepare(asked, Catalog(settings))
     skipped: list[dict[str, str]] = []
@@ -356,7 +357,7 @@ def _run_job(arguments: argparse.Namespace, capabilities: str) -> int:
         if here := [paths[id] for id in about if id in paths]:
             record["path"] = ", ".join(here)
     if arguments.csv:
-        from studio.records import to_csv
+        from studio.reading.records import to_csv
 
         _write_whole(
             arguments.csv, to_csv(results).encode(), flag="--csv", kept=f"the answers are safe in job {job.id}"
@@ -710,10 +711,10 @@ class _Remote:
     """The same over REST."""
 
     def __init__(self, url: str, max_upload_mb: int) -> None:
-        from studio.gallery import Asset
         from studio.jobs import Job
-        from studio.library import Board
         from studio.search import Found
+        from studio.store.gallery import Asset
+        from studio.store.library import Board
 
         self._url = f"{url}/api/v1"
         self._max_upload_mb = max_upload_mb
@@ -747,7 +748,7 @@ class _Remote:
         return json.loads(self._ask("GET", f"jobs/{id}/results"))
 
     def upload(self, path: Path) -> str:
-        from studio.library import read_upload
+        from studio.store.library import read_upload
 
         content = read_upload(path, self._max_upload_mb)  # a server that refuses by size does not listen to the end
         query = urllib.parse.urlencode({"name": path.name})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 
 STRESS = 1.1
 """Factor of one pair of brackets: (word) multiplies by it, [word] divides, as in the A1111 web UI."""

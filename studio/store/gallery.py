@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from studio.capability import StudioError
-from studio.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, chunks, now
-from studio.images import small_webp
+from studio.errors import StudioError
+from studio.media.images import small_webp
+from studio.store.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, chunks, now
 
 if TYPE_CHECKING:
     from studio.settings import Settings

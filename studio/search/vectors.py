@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, func, select, tuple_
 from usearch.index import Index
 
-from studio.capability import StudioError
-from studio.database import Database, EmbeddingRow
-from studio.gallery import write_durably
+from studio.errors import StudioError
+from studio.store.database import Database, EmbeddingRow
+from studio.store.gallery import write_durably
 
 log = logging.getLogger(__name__)
 

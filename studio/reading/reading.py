@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.capability import Context, PicturesRequest, Record, Source, StudioError
-from studio.clips import Clip, Frame
+from studio.capability import Context, PicturesRequest, Record, Source
+from studio.errors import StudioError
+from studio.media.clips import Clip, Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,12 +70,12 @@ class Reading:
         self.tell()
 
     def tell(self, message: str = "") -> None:
-        """Report where the job is. Raises `studio.capability.Cancelled` once its owner has cancelled."""
+        """Report where the job is. Raises `studio.errors.Cancelled` once its owner has cancelled."""
         self.context.progress(self.done, len(self.ids), message=message)
 
     def run(self, work: Callable[[Any], T], model: str = "") -> T:
         """``work(reader)`` with the job's model, or another one; repeated by the manager where memory runs out."""
-        from studio.models import UNDERSTANDING, PipelineSpec
+        from studio.models.spec import UNDERSTANDING, PipelineSpec
 
         def loading(done: int, total: int, message: str) -> None:
             self.tell(message + (f" ({done / total:.0%})" if total else ""))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 """Everything else Pillow can read (EPS, SVG, TIFF, GIF ...) has a longer list of holes than of users."""

@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, union_all
 from sqlalchemy.exc import SQLAlchemyError
 
-from studio.capability import StudioError
-from studio.database import AssetRow, Database, EmbeddingRow, JobRow, UploadRow, chunks
-from studio.gallery import write_durably
+from studio.errors import StudioError
+from studio.store.database import AssetRow, Database, EmbeddingRow, JobRow, UploadRow, chunks
+from studio.store.gallery import write_durably
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from studio.families import Catalog
     from studio.jobs import Job, Jobs
-    from studio.library import Library
+    from studio.models.catalog import Catalog
+    from studio.search.vectors import Vectors
     from studio.settings import Settings
-    from studio.vectors import Vectors
+    from studio.store.library import Library
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ class Search:
         The largest group first; in a group starred pictures first, then larger ones, then older ones. By their vectors
         the newest `COMPARED` pictures are compared. Clips are left out.
         """
-        from studio.vectors import groups
+        from studio.search.vectors import groups
 
         if not 0.5 <= threshold <= 1:
             raise StudioError("The threshold must be from 0.5 to 1.", field="threshold")
@@ -280,7 +280,7 @@ class Search:
     def map(self, user: str, limit: int = 10_000, *, model: str = "") -> list[Point]:
         """The newest ``limit`` pictures along the two directions in which their vectors differ most (PCA). Alike
         pictures lie close together; not every two that lie close are alike. Clips are left out."""
-        from studio.vectors import plane
+        from studio.search.vectors import plane
 
         ids, vectors = self._newest(user, self._catalog.able(model, "embed").id, max(1, min(limit, COMPARED)))
         return [
@@ -290,7 +290,7 @@ class Search:
     # -- inside: questions ---------------------------------------------------------------------------------------
 
     def _of(self, user: str, model: str) -> Vectors:
-        from studio.vectors import EXACT_LIMIT, Vectors
+        from studio.search.vectors import EXACT_LIMIT, Vectors
 
         with self._lock:
             known = self._vectors.get((user, model))

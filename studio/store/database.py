@@ -40,7 +40,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from studio.capability import StudioError
+from studio.errors import StudioError
 from studio.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -27,26 +27,26 @@ os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
 import psutil
 import torch
 
-from studio.capability import StudioError
-from studio.families import TASKS, Catalog, Family, Hardware, check_local, read_header
-from studio.sampling import build_scheduler
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import TASKS, Family, Hardware
+from studio.models.inspection import check_local, read_header
+from studio.models.scheduling import build_scheduler
+from studio.models.spec import UNDERSTANDING, PipelineSpec
 from studio.settings import Settings
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-    from studio.understanding import Reader
+    from studio.models.readers import Reader
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
-"""Called with bytes done, bytes in all, and a sentence. May raise `studio.capability.Cancelled`."""
+"""Called with bytes done, bytes in all, and a sentence. May raise `studio.errors.Cancelled`."""
 
 GB = 1e9
-
-UNDERSTANDING = "understanding"
-"""The task of a `PipelineSpec` that asks for a `studio.understanding.Reader`."""
 
 RELIEFS = (
     "",
@@ -62,17 +62,6 @@ READER_RELIEFS = (
     "Memory is short, so the pictures were read on the processor; this is slower.",
 )
 """The same for models that read pictures."""
-
-
-@dataclass(frozen=True)
-class PipelineSpec:
-    """Which pipeline a job needs: the weights are shared, everything else is made for one use."""
-
-    family: str
-    task: str = "text-to-image"
-    """One of `studio.families.TASKS`, or "understanding" for the reader of a family that understands pictures."""
-    sampler: str = ""
-    """Sampler id; empty is the family's own."""
 
 
 @dataclass(frozen=True)
@@ -577,7 +566,7 @@ def _from_folder(family: Family, place: Path, dtype: torch.dtype, progress: Prog
 
 
 def _read_from(family: Family, place: Path, dtype: torch.dtype, progress: Progress | None) -> Reader:
-    from studio.understanding import load
+    from studio.models.readers import load
 
     total = sum(file.stat().st_size for file in _weight_files(place))
     if progress:

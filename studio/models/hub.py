@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.capability import StudioError
-from studio.families import COMPLETE, Catalog, Family
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import COMPLETE, Family
 from studio.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Models that look at pictures: what each class of them can be asked, in one shape. Loaded by `studio.models` alone."""
+"""Models that look at pictures: what each class of them can be asked, in one shape. The manager loads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from studio.families import Family
+from studio.models.families import Family
 
 Vectors = NDArray[np.float32]
 Turn = tuple[str, str]

@@ -30,12 +30,14 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from studio.capability import Cancelled, Capability, Context, Output, Record, Source, StudioError
-from studio.database import Database, JobRow, ResultRow, now
-from studio.families import Catalog, Hardware
-from studio.gallery import Gallery
-from studio.library import Library
+from studio.capability import Capability, Context, Output, Record, Source
+from studio.errors import Cancelled, StudioError
+from studio.models.catalog import Catalog
+from studio.models.families import Hardware
 from studio.settings import ROOT, Settings
+from studio.store.database import Database, JobRow, ResultRow, now
+from studio.store.gallery import Gallery
+from studio.store.library import Library
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from studio.jobs import Jobs
-    from studio.models import ModelManager
+    from studio.models.manager import ModelManager
     from studio.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ POISONED = 70
 
 @dataclass(frozen=True)
 class ResidentModel:
-    """One family whose weights are in memory: what `studio.models.Resident` says, as the server knows it."""
+    """One family whose weights are in memory: what `studio.models.manager.Resident` says, as the server knows it."""
 
     family: str
     bytes: int
@@ -127,7 +129,7 @@ class Runner:
 
     @cached_property
     def models(self) -> ModelManager:
-        from studio.models import ModelManager
+        from studio.models.manager import ModelManager
 
         return ModelManager(self.settings, self.catalog)
 
@@ -837,9 +839,3 @@ def _on_accelerator(function: Callable[[str], Iterator[Any]]) -> Callable[[str],
     except ImportError:
         return function
     return spaces.GPU(duration=120)(function)
-
-
-if __name__ == "__main__":
-    from studio.worker import main as canonical_main  # so that this module exists once, under its own name
-
-    canonical_main()

@@ -1,0 +1,1 @@
+"""What every capability that draws shares."""

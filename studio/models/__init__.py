@@ -1,0 +1,1 @@
+"""Weights: what families there are, where they lie, and the manager that loads them."""

@@ -1,0 +1,88 @@
+"""What a family of models is, as one row. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+TASKS = {
+    "text-to-image": "AutoPipelineForText2Image",
+    "image-to-image": "AutoPipelineForImage2Image",
+    "inpaint": "AutoPipelineForInpainting",
+}
+"""Task -> the diffusers class that finds the family's pipeline for it."""
+
+COMPLETE = ".studio-complete.json"
+"""Written into a downloaded family's folder after its last byte; without it the family is not available."""
+
+SMALLEST = 256
+"""Shortest side of a finished picture: the invisible watermark needs 256 x 256 pixels."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One base model. Code asks ``family.supports(...)``; it never compares names."""
+
+    id: str
+    name: str
+    repo: str
+    """Hub repository, or "" for families that lie on disk."""
+    revision: str
+    """40-hex commit or "main" where none is pinned yet."""
+    licence: str
+    commercial: bool
+    native_size: int
+    """Side in pixels of the square picture the user gets by default; of what an understanding family looks at."""
+    steps: int
+    guidance: float
+    sampler: str
+    dtype: str
+    """Preferred dtype on an accelerator: "float16", "bfloat16"; CPU always runs float32."""
+    memory_gb: float
+    """Device memory for comfortable use."""
+    download_gb: float
+    pipeline: str
+    """Class name in diffusers, e.g. "StableDiffusionPipeline"; of understanding families in transformers."""
+    features: frozenset[str] = field(default_factory=frozenset)
+    """Of: text-to-image, image-to-image, inpaint, controlnet, lora, negative-prompt, guidance, samplers,
+    prompt-weights; of understanding families: embed (vectors of pictures and texts), zero-shot, sigmoid (labels are
+    scored one by one), heat-map, aligned-patches (trained for it), vqa, chat (several turns and pictures), caption,
+    caption-styles (in other words and lengths), labels (a set of its own), video (reads frames in order)."""
+    size_multiple: int = 8
+    """Width and height must be multiples of this (in pixels of the finished picture)."""
+    min_size: int = SMALLEST
+    max_size: int = 2048
+    pixel_scale: int = 1
+    """Finished pixels per pipeline pixel: the starter draws at 64 px and leaves through a Lanczos upscale of 4."""
+    path: str = ""
+    """Folder or .safetensors file on disk, for local families."""
+    summary: str = ""
+    base: str = ""
+    """Architecture whose adapters and configs fit: sd1, sd2, sdxl, flux2-klein, z-image, starter."""
+    denoiser: str = "unet"
+    """Name of the component that is called once per step: "unet" or "transformer"."""
+    quality: int = 0
+    """Order in which `Catalog.recommend` prefers what fits; 0 is never recommended."""
+    kind: str = "diffusion"
+    """"diffusion" (draws, through a diffusers pipeline) or "understanding" (reads, through a transformers model)."""
+    folder: str = ""
+    """Folder below ``settings.starter_dir`` of a family that comes with the studio."""
+
+    def supports(self, feature: str) -> bool:
+        return feature in self.features
+
+    @property
+    def local(self) -> bool:
+        """Added by the user from disk: checked more strictly, and removable."""
+        return bool(self.path)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the worker found. ``memory_gb`` is device memory; on a CPU or a Mac it is the host's."""
+
+    device: str
+    """cuda, mps, xpu or cpu."""
+    name: str
+    memory_gb: float
+    host_memory_gb: float
+    free_disk_gb: float

@@ -1,0 +1,19 @@
+"""What a job asks of the model manager. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNDERSTANDING = "understanding"
+"""The task of a `PipelineSpec` that asks for a `studio.models.readers.Reader`."""
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """Which pipeline a job needs: the weights are shared, everything else is made for one use."""
+
+    family: str
+    task: str = "text-to-image"
+    """One of `families.TASKS`, or "understanding" for the reader of a family that understands pictures."""
+    sampler: str = ""
+    """Sampler id; empty is the family's own."""

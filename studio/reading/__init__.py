@@ -1,0 +1,1 @@
+"""What every capability that reads pictures shares."""

@@ -1,0 +1,1 @@
+"""The durable state: database, files, gallery, library."""

@@ -1,0 +1,3 @@
+from studio.worker import main
+
+main()
