@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from studio.store.database import Database
     from studio.store.gallery import Gallery
     from studio.store.library import Library
+    from studio.store.words import Words
     from studio.worker import Executor
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ class Studio:
         from studio.store.database import Database
         from studio.store.gallery import Gallery
         from studio.store.library import Library
+        from studio.store.words import Words
         from studio.worker import InProcessExecutor, Supervisor, find_capabilities
 
         self.settings: Settings = settings or Settings()
@@ -47,6 +49,7 @@ class Studio:
         self.database: Database = Database(self.settings)
         self.catalog: Catalog = Catalog(self.settings)
         self.gallery: Gallery = Gallery(self.settings, self.database)
+        self.words: Words = Words(self.database)
         self.library: Library = Library(self.settings, self.database, self.gallery)
         self.jobs: Jobs = Jobs(self.settings, self.database, self.library, self.catalog, self.capabilities.values())
         build = Supervisor if self.settings.executor == "process" else InProcessExecutor

@@ -84,7 +84,7 @@ def test_the_recommendation_fits_the_machine(found: dict[str, object], expected:
 
 def test_the_page_needs_no_torch_to_know_models_samplers_and_requests() -> None:
     code = (
-        "import sys, studio.capabilities, studio.families, studio.hub, studio.prompts, studio.sampling\n"
+        "import sys, studio.capabilities, studio.models.hub, studio.models.samplers, studio.drawing.prompts\n"
         "from studio.models.catalog import Catalog; from studio.settings import Settings\n"
         "Catalog(Settings()).all()\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'compel') if name in sys.modules])"

@@ -291,39 +291,6 @@ def test_lineage_goes_both_ways_and_stays_with_the_owner(
         assert session.scalars(select(LineageRow)).all() == []
 
 
-def test_prompt_styles_belong_to_their_owner(gallery: Gallery) -> None:
-    gallery.save_style("local", " ink ", "ink drawing of {prompt}", "colour")
-    gallery.save_style("local", "ink", "ink, {prompt}")
-    gallery.save_style("eve", "ink", "mine")
-    assert [(style.name, style.prompt, style.negative) for style in gallery.list_styles("local")] == [
-        ("ink", "ink, {prompt}", "")
-    ]
-    gallery.delete_style("local", "ink")
-    assert gallery.list_styles("local") == []
-    assert len(gallery.list_styles("eve")) == 1
-    for name, prompt in (("", "x"), ("x" * 81, "x"), ("x", " "), ("x", "x" * 10_001)):
-        with pytest.raises(StudioError):
-            gallery.save_style("local", name, prompt)
-
-
-def test_wildcards_belong_to_their_owner_and_have_tame_names(gallery: Gallery) -> None:
-    gallery.save_wildcard("local", "animal", "cat\n\n # not me\n dog \n")
-    assert gallery.read_wildcard("local", "animal") == ["cat", "dog"]
-    assert gallery.list_wildcards("local") == ["animal"]
-    assert gallery.read_wildcard("eve", "animal") == []
-    assert gallery.list_wildcards("eve") == []
-    gallery.delete_wildcard("local", "animal")
-    assert gallery.read_wildcard("local", "animal") == []
-    for name in ("", "../animal", "a/b", "a b", "a\n", "x" * 81):
-        with pytest.raises(StudioError) as caught:
-            gallery.save_wildcard("local", name, "cat")
-        assert caught.value.field == "name"
-    for content in ("", "# only a comment", "x" * 1_000_001):
-        with pytest.raises(StudioError) as caught:
-            gallery.save_wildcard("local", "animal", content)
-        assert caught.value.field == "text"
-
-
 def test_a_start_puts_away_what_a_crash_left(settings: Settings, gallery: Gallery, add: Callable[..., Asset]) -> None:
     asset = add()
     folder = gallery.file(asset.id, user="local").parent

@@ -242,7 +242,6 @@ def test_gallery_pictures_are_found_by_the_same_questions(
 def test_another_user_sees_nothing(library: Library, gallery: Gallery, settings: Settings) -> None:
     upload, asset = library.add(picture(), "a.png", user="local").id, drawn(gallery, settings)
     board = library.create_board("local", "mine", [upload, asset]).id
-    library.save_checklist("local", "mine", ["Whole?"])
     for id in (upload, asset, "f" * 32, "..", "../studio.db", "", "A" * 32):
         for look in (library.source, library.file, library.thumbnail, library.picture, library.get):
             refused(lambda look=look, id=id: look(id, user="eve"), 404)
@@ -258,10 +257,8 @@ def test_another_user_sees_nothing(library: Library, gallery: Gallery, settings:
     refused(lambda: library.create_board("eve", "x", [upload]), 404, "pictures")
     refused(lambda: library.resolve(PicturesRequest(pictures=(asset,)), "eve"), 404, "pictures")
     assert library.delete([upload], user="eve") == 0
-    library.delete_checklist("eve", "mine")
-    assert (library.boards("eve"), library.uploads("eve"), library.checklists("eve")) == ([], [], [])
+    assert (library.boards("eve"), library.uploads("eve")) == ([], [])
     assert library.board_pictures(board, user="local") == (upload, asset)
-    assert [each.name for each in library.checklists("local")] == ["mine"]
 
 
 # -- boards ------------------------------------------------------------------------------------------------------------
@@ -327,29 +324,7 @@ def test_a_request_gets_the_pictures_of_its_boards(library: Library) -> None:
     assert "1 more" in refused(lambda: library.resolve(several, "local"), 404, "pictures")
 
 
-# -- checklists and vectors --------------------------------------------------------------------------------------------
-
-
-def test_checklists_are_kept_by_name(library: Library) -> None:
-    asked = ["Is it whole? ", {"question": "Any text?", "want": False}]
-    kept = library.save_checklist("local", " shop ", asked)
-    assert kept.questions == ({"question": "Is it whole?", "want": True}, {"question": "Any text?", "want": False})
-    assert library.checklists("local") == [kept]
-    library.save_checklist("local", "shop", ["Only this?"])
-    assert [len(each.questions) for each in library.checklists("local")] == [1]
-    for name, questions, field in (
-        ("", ["x"], "name"),
-        ("x" * 81, ["x"], "name"),
-        ("a", [], "questions"),
-        ("a", [" "], "questions"),
-        ("a", ["x" * 501], "questions"),
-        ("a", ["x"] * 101, "questions"),
-        ("a", [{"question": "x", "want": "yes"}], "questions"),
-        ("a", [{"want": True}], "questions"),
-    ):
-        refused(lambda name=name, those=questions: library.save_checklist("local", name, those), 422, field)
-    library.delete_checklist("local", "shop")
-    assert library.checklists("local") == []
+# -- vectors ------------------------------------------------------------------------------------------------------
 
 
 def test_vectors_are_replaced_and_read_back(library: Library, database: Database) -> None:

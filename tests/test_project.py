@@ -98,7 +98,7 @@ def test_extras_hold_nothing_that_the_studio_needs() -> None:
 
 def test_the_serving_process_imports_no_torch() -> None:
     program = (
-        "import sys, studio.cli, studio.api, studio.ui, studio.jobs, studio.gallery, studio.hub, studio.capabilities; "
+        "import sys, studio.cli, studio.api, studio.ui, studio.jobs, studio.models.hub, studio.capabilities; "
         "heavy = {'torch', 'diffusers', 'transformers', 'compel', 'imwatermark', 'cv2'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

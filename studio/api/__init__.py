@@ -33,7 +33,8 @@ from studio.models.families import Family
 from studio.reading.records import to_csv
 from studio.search import Found, Point, Status
 from studio.store.gallery import Asset, Lineage, Page
-from studio.store.library import MAX_QUESTIONS, QUESTION_LENGTH, Board, Checklist, Upload
+from studio.store.library import Board, Upload
+from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH, Checklist
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -470,16 +471,16 @@ def _add_library(v1: APIRouter, studio: Studio) -> None:
     @v1.get("/checklists", tags=["library"])
     def list_checklists(user: User) -> list[Checklist]:
         """By name."""
-        return library.checklists(user)
+        return studio.words.checklists(user)
 
     @v1.post("/checklists", tags=["library"])
     def save_checklist(body: NewChecklist, user: User) -> Checklist:
         """Create or replace."""
-        return library.save_checklist(user, body.name, [each.model_dump() for each in body.questions])
+        return studio.words.save_checklist(user, body.name, [each.model_dump() for each in body.questions])
 
     @v1.delete("/checklists/{name:path}", tags=["library"], status_code=204)
     def delete_checklist(name: str, user: User) -> None:
-        library.delete_checklist(user, name)
+        studio.words.delete_checklist(user, name)
 
 
 def _add_search(v1: APIRouter, studio: Studio) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from studio.errors import StudioError
 from studio.store.database import AssetRow, Database, EmbeddingRow, JobRow, UploadRow, chunks
-from studio.store.gallery import write_durably
+from studio.store.files import write_durably
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,7 +27,7 @@ from usearch.index import Index
 
 from studio.errors import StudioError
 from studio.store.database import Database, EmbeddingRow
-from studio.store.gallery import write_durably
+from studio.store.files import write_durably
 
 log = logging.getLogger(__name__)
 

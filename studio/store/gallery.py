@@ -23,7 +23,8 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.errors import StudioError
 from studio.media.images import small_webp
-from studio.store.database import AssetRow, Database, LineageRow, StyleRow, WildcardRow, chunks, now
+from studio.store.database import AssetRow, Database, LineageRow, chunks, now
+from studio.store.files import write_durably
 
 if TYPE_CHECKING:
     from studio.settings import Settings
@@ -33,7 +34,6 @@ THUMBNAIL_SIDE = 256
 KEEP_DELETED = timedelta(days=30)
 """How long an undo stays possible."""
 _ID = re.compile(r"[0-9a-f]{32}")
-_WILDCARD = re.compile(r"[\w-]{1,80}")
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,8 @@ class Lineage:
     children: tuple[Asset, ...]
 
 
-@dataclass(frozen=True)
-class Style:
-    """Text that is added to a prompt; ``{prompt}`` in it is replaced by the prompt."""
-
-    name: str
-    prompt: str
-    negative: str
-
-
 class Gallery:
-    """Pictures, lineage, prompt styles and wildcards. Every method sees only the rows of the user it is given."""
+    """Pictures and where they came from. Every method sees only the rows of the user it is given."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
@@ -275,58 +266,6 @@ class Gallery:
                 self._unlisted.mkdir(parents=True, exist_ok=True)
                 os.replace(path, self._unlisted / path.name)
 
-    # -- prompt styles and wildcards -----------------------------------------------------------------------------
-
-    def list_styles(self, user: str) -> list[Style]:
-        with self._database.read() as session:
-            rows = session.scalars(select(StyleRow).where(StyleRow.owner == user).order_by(StyleRow.name)).all()
-        return [Style(row.name, row.prompt, row.negative) for row in rows]
-
-    def save_style(self, user: str, name: str, prompt: str, negative: str = "") -> Style:
-        """Create or replace. Raises `StudioError` for an empty or too long name or text."""
-        name = name.strip()
-        if not 0 < len(name) <= 80:
-            raise StudioError("A style needs a name of 1 to 80 characters.", field="name")
-        if not (prompt.strip() or negative.strip()):
-            raise StudioError("A style needs some text: fill in its prompt or its negative prompt.", field="prompt")
-        if len(prompt) > 10_000 or len(negative) > 10_000:
-            raise StudioError("The text of a style may have at most 10,000 characters.", field="prompt")
-        with self._database.write() as session:
-            session.merge(StyleRow(owner=user, name=name, prompt=prompt.strip(), negative=negative.strip()))
-        return Style(name, prompt.strip(), negative.strip())
-
-    def delete_style(self, user: str, name: str) -> None:
-        with self._database.write() as session:
-            session.execute(delete(StyleRow).where(StyleRow.owner == user, StyleRow.name == name))
-
-    def list_wildcards(self, user: str) -> list[str]:
-        with self._database.read() as session:
-            names = select(WildcardRow.name).where(WildcardRow.owner == user).order_by(WildcardRow.name)
-            return list(session.scalars(names).all())
-
-    def save_wildcard(self, user: str, name: str, text: str) -> None:
-        """Keep the list behind ``__name__``, one choice a line; blank lines and ``#`` comments are passed over."""
-        if not _WILDCARD.fullmatch(name):
-            raise StudioError(
-                "A wildcard's name may hold letters, digits, _ and - only (1 to 80 of them).", field="name"
-            )
-        if len(text) > 1_000_000:
-            raise StudioError("A wildcard list may have at most 1,000,000 characters: split it in two.", field="text")
-        if not _choices(text):
-            raise StudioError("A wildcard list needs at least one line that is not blank or a comment.", field="text")
-        with self._database.write() as session:
-            session.merge(WildcardRow(owner=user, name=name, text=text))
-
-    def read_wildcard(self, user: str, name: str) -> list[str]:
-        """The choices behind ``__name__``; empty when the user has no such list."""
-        with self._database.read() as session:
-            row = session.get(WildcardRow, (user, name))
-        return _choices(row.text) if row else []
-
-    def delete_wildcard(self, user: str, name: str) -> None:
-        with self._database.write() as session:
-            session.execute(delete(WildcardRow).where(WildcardRow.owner == user, WildcardRow.name == name))
-
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _asset(self, row: AssetRow) -> Asset:
@@ -357,11 +296,6 @@ class Gallery:
                 session.execute(delete(AssetRow).where(AssetRow.id.in_(some)))
 
 
-def _choices(text: str) -> list[str]:
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
 def _from_cursor(cursor: str) -> tuple[datetime, str]:
     moment, _, id = cursor.partition("~")
     try:
@@ -371,25 +305,3 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
     if created_at is None or created_at.tzinfo is None or not _ID.fullmatch(id):
         raise StudioError("This page marker is not valid: start again from the first page.", field="before")
     return created_at, id
-
-
-def write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write ``path`` so that it is whole or absent, whatever happens; ``durable`` also survives a loss of power."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if durable and os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,4 +1,4 @@
-"""What a user brings along and how it is ordered: uploaded pictures and clips, boards, checklists, embeddings.
+"""What a user brings along and how it is ordered: uploaded pictures and clips, boards, embeddings.
 
 A picture id is a gallery picture's or an upload's; whoever has one asks here for its file. Uploads are checked when
 they arrive: their content, not their name, says what they are.
@@ -31,14 +31,14 @@ from studio.store.database import (
     AssetRow,
     BoardItemRow,
     BoardRow,
-    ChecklistRow,
     Database,
     EmbeddingRow,
     UploadRow,
     chunks,
     now,
 )
-from studio.store.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery, write_durably
+from studio.store.files import write_durably
+from studio.store.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +58,6 @@ MEDIA_TYPES = {
 """Of an upload's ``format``."""
 MAX_FRAMES = 20_000
 """Of an animated GIF or WebP: each has to be looked at to know how long it plays."""
-MAX_QUESTIONS = 100
-QUESTION_LENGTH = 500
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNKNOWN = "There is no such picture: it may have been deleted for good."
@@ -102,14 +100,6 @@ class Board:
     name: str
     count: int
     created_at: datetime
-
-
-@dataclass(frozen=True)
-class Checklist:
-    """Yes/no questions to ask about every picture: {"question", "want"} each, ``want`` being the good answer."""
-
-    name: str
-    questions: tuple[dict[str, Any], ...]
 
 
 class Library:
@@ -356,30 +346,6 @@ class Library:
         with self._database.write() as session:
             session.delete(_board(session, id, user, lock=True))
 
-    # -- checklists ----------------------------------------------------------------------------------------------
-
-    def checklists(self, user: str) -> list[Checklist]:
-        """By name."""
-        mine = select(ChecklistRow).where(ChecklistRow.owner == user).order_by(ChecklistRow.name)
-        with self._database.read() as session:
-            return [Checklist(row.name, tuple(row.questions)) for row in session.scalars(mine)]
-
-    def save_checklist(self, user: str, name: str, questions: Iterable[str | Mapping[str, Any]]) -> Checklist:
-        """Create or replace. A question is text, or {"question", "want"} where ``want`` is True unless given."""
-        name = name.strip()
-        if not 0 < len(name) <= 80:
-            raise StudioError("A checklist needs a name of 1 to 80 characters.", field="name")
-        kept = [_question(each) for each in questions]
-        if not 0 < len(kept) <= MAX_QUESTIONS:
-            raise StudioError(f"A checklist needs 1 to {MAX_QUESTIONS} questions.", field="questions")
-        with self._database.write() as session:
-            session.merge(ChecklistRow(owner=user, name=name, questions=kept))
-        return Checklist(name, tuple(kept))
-
-    def delete_checklist(self, user: str, name: str) -> None:
-        with self._database.write() as session:
-            session.execute(delete(ChecklistRow).where(ChecklistRow.owner == user, ChecklistRow.name == name))
-
     # -- embeddings ----------------------------------------------------------------------------------------------
 
     def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]], *, user: str) -> None:
@@ -512,16 +478,6 @@ def _board_name(name: str) -> str:
     if not 0 < len(name) <= 80:
         raise StudioError("A board needs a name of 1 to 80 characters.", field="name")
     return name
-
-
-def _question(given: str | Mapping[str, Any]) -> dict[str, Any]:
-    text, want = (given, True) if isinstance(given, str) else (given.get("question"), given.get("want", True))
-    if not isinstance(text, str) or not 0 < len(text.strip()) <= QUESTION_LENGTH or not isinstance(want, bool):
-        raise StudioError(
-            f"Each question of a checklist needs 1 to {QUESTION_LENGTH} characters, and true or false as 'want'.",
-            field="questions",
-        )
-    return {"question": text.strip(), "want": want}
 
 
 def _upload(row: UploadRow) -> Upload:

@@ -225,7 +225,7 @@ class CreateTab:
         fields["keep_best"] = fields["keep_best"] or None  # an empty number field says 0
         if values[self.seed_mode] == "Random":
             fields["seed"] = None
-        chosen = [style for style in self._studio.gallery.list_styles(USER) if style.name in (fields["styles"] or [])]
+        chosen = [style for style in self._studio.words.list_styles(USER) if style.name in (fields["styles"] or [])]
         fields["prompt"], fields["negative_prompt"] = apply_styles(
             fields["prompt"] or "",
             fields["negative_prompt"] or "",
@@ -292,7 +292,7 @@ class CreateTab:
 
     def _save_style(self, name: str, prompt: str, negative: str) -> tuple[Any, Any]:
         try:
-            style = self._studio.gallery.save_style(USER, name, prompt, negative)
+            style = self._studio.words.save_style(USER, name, prompt, negative)
         except StudioError as error:
             gr.Warning(str(escape(error.message)), title="Please check")
             return gr.skip(), gr.skip()
@@ -303,15 +303,15 @@ class CreateTab:
         if not names:
             gr.Info("Choose the styles to delete in the Styles field first.", title="Styles")
         for name in names:
-            self._studio.gallery.delete_style(USER, name)
+            self._studio.words.delete_style(USER, name)
         return gr.Dropdown(self._styles(), value=[])
 
     def _read_wildcard(self, name: str | None) -> str:
-        return "\n".join(self._studio.gallery.read_wildcard(USER, name)) if name else ""
+        return "\n".join(self._studio.words.read_wildcard(USER, name)) if name else ""
 
     def _save_wildcard(self, name: str | None, lines: str) -> Any:
         try:
-            self._studio.gallery.save_wildcard(USER, (name or "").strip().strip("_"), lines)
+            self._studio.words.save_wildcard(USER, (name or "").strip().strip("_"), lines)
         except StudioError as error:
             gr.Warning(str(escape(error.message)), title="Please check")
             return gr.skip()
@@ -320,7 +320,7 @@ class CreateTab:
 
     def _delete_wildcard(self, name: str | None) -> tuple[Any, str]:
         if name:
-            self._studio.gallery.delete_wildcard(USER, name)
+            self._studio.words.delete_wildcard(USER, name)
         return gr.Dropdown(self._wildcards(), value=None), ""
 
     def _reuse(self, id: str) -> dict[Any, Any]:
@@ -421,10 +421,10 @@ class CreateTab:
         ]
 
     def _styles(self) -> list[str]:
-        return [style.name for style in self._studio.gallery.list_styles(USER)]
+        return [style.name for style in self._studio.words.list_styles(USER)]
 
     def _wildcards(self) -> list[str]:
-        return list(self._studio.gallery.list_wildcards(USER))
+        return list(self._studio.words.list_wildcards(USER))
 
     @classmethod
     def _sampler(cls, family: Family) -> str:

@@ -38,6 +38,7 @@ from studio.settings import ROOT, Settings
 from studio.store.database import Database, JobRow, ResultRow, now
 from studio.store.gallery import Gallery
 from studio.store.library import Library
+from studio.store.words import Words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,6 +124,7 @@ class Runner:
         self.database = Database(settings)
         self.gallery = Gallery(settings, self.database)
         self.library = Library(settings, self.database, self.gallery)
+        self.words = Words(self.database)
         self.catalog = Catalog(settings)
         self._capabilities = {each.name: each for each in find_capabilities(capabilities)}
         self._trust: Trust | None = None
@@ -296,7 +298,7 @@ class _JobContext:
         self._send({"type": "progress", "id": self._job.id, "step": step, "steps": steps, "message": message}, blob)
 
     def wildcard(self, name: str) -> list[str]:
-        return self._runner.gallery.read_wildcard(self._job.owner, name)
+        return self._runner.words.read_wildcard(self._job.owner, name)
 
 
 def _as_generator(outputs: Iterator[Any]) -> Any:
