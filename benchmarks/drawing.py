@@ -64,11 +64,15 @@ class Quiet:
         self.models = models
         self.settings = settings
         self.catalog = catalog
+        self.words = self
 
     def progress(self, step: int, steps: int, preview: Image.Image | None = None, message: str = "") -> None: ...
 
     def wildcard(self, name: str) -> list[str]:
         return []
+
+    def style(self, name: str) -> tuple[str, str] | None:
+        return None
 
 
 def psnr(first: Image.Image, second: Image.Image) -> float:

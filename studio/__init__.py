@@ -51,7 +51,9 @@ class Studio:
         self.gallery: Gallery = Gallery(self.settings, self.database)
         self.words: Words = Words(self.database)
         self.library: Library = Library(self.settings, self.database, self.gallery)
-        self.jobs: Jobs = Jobs(self.settings, self.database, self.library, self.catalog, self.capabilities.values())
+        self.jobs: Jobs = Jobs(
+            self.settings, self.database, self.library, self.words, self.catalog, self.capabilities.values()
+        )
         build = Supervisor if self.settings.executor == "process" else InProcessExecutor
         self.executor: Executor = build(self.settings, self.jobs, capabilities=capabilities, preload=preload)
         self.jobs.attach(self.executor)

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
+
+from studio.references import BoardId, PictureId
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,18 +28,13 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-PictureId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
-"""Of a gallery picture, or of a picture or clip that the user uploaded."""
-
-
 class PicturesRequest(Request):
-    """A request about pictures that are there already. At submit a board is replaced by the pictures in it, and
-    pictures of other owners are refused."""
+    """The usual part of a request about pictures that are there already."""
 
     pictures: tuple[PictureId, ...] = Field(
         default=(), max_length=5000, description="Ids of gallery pictures or uploads; the command line takes files."
     )
-    board: str = Field(default="", max_length=64, description="Id of a board: all pictures in it.")
+    board: BoardId = Field(default="", description="Id of a board: all pictures in it.")
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Output:
     parameters: dict[str, Any]
     notes: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
-    """Asset ids this picture was made from."""
+    """Ids of the gallery pictures and uploads that this picture was made from."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,18 @@ class Source:
     prompt: str = ""
     """What a gallery picture was made from; empty for uploads."""
     is_clip: bool = False
+
+
+class Words(Protocol):
+    """What a user keeps under a name and means in a prompt."""
+
+    def style(self, name: str) -> tuple[str, str] | None:
+        """The texts (prompt, negative) of a saved style; None when there is none."""
+        ...
+
+    def wildcard(self, name: str) -> list[str]:
+        """Lines of the wildcard file ``__name__``; empty when there is none."""
+        ...
 
 
 class Context(Protocol):
@@ -110,8 +119,9 @@ class Context(Protocol):
         """Report ``step`` of ``steps`` of the whole job. Raises `Cancelled` once the owner has cancelled."""
         ...
 
-    def wildcard(self, name: str) -> list[str]:
-        """Lines of the owner's wildcard file ``__name__``; empty when there is none."""
+    @property
+    def words(self) -> Words:
+        """The owner's styles and wildcards."""
         ...
 
 
@@ -123,6 +133,8 @@ class Capability(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     request: ClassVar[type[Request]]
+    makes: ClassVar[Literal["pictures", "records"]]
+    """What comes out: `Output`s, which the gallery keeps, or `Record`s."""
     priority: ClassVar[int] = 0
     """Place in line: above 0 goes before everybody's pictures (an answer somebody waits for), below 0 after them."""
     hidden: ClassVar[bool] = False
@@ -134,6 +146,10 @@ class Capability(ABC):
 
         The same prepared request gives the same picture on the same machine. Raises `StudioError`.
         """
+
+    def check(self, request: Any, words: Words) -> None:  # noqa: B027
+        """Refuse at submit what a prepared request says in its owner's words: unknown styles, wildcards that are not
+        there. Raises `StudioError`. Nothing to refuse unless a capability says so."""
 
     @abstractmethod
     def run(self, request: Any, context: Context) -> Iterator[Output | Record]:

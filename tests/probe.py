@@ -6,15 +6,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from studio.capability import Capability, Context, Output, PictureId, PicturesRequest, Record, Request
+from studio.capability import Capability, Context, Output, PicturesRequest, Record, Request
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
+from studio.references import BoardOf, PictureId
 
 
 class GradientRequest(Request):
@@ -33,6 +34,7 @@ class Gradient(Capability):
     title = "Gradient"
     summary = "Draw a gradient."
     request = GradientRequest
+    makes = "pictures"
 
     def prepare(self, request: GradientRequest, catalog: Catalog) -> GradientRequest:
         if request.prompt == "forbidden":
@@ -79,7 +81,7 @@ class Gradient(Capability):
 
 class LookRequest(PicturesRequest):
     others: tuple[PictureId, ...] = Field(default=(), max_length=5, description="More pictures.")
-    other_board: str = Field(default="", max_length=64, description="More pictures.")
+    other_board: Annotated[str, BoardOf("others")] = Field(default="", max_length=64, description="More pictures.")
     model: str = Field(default="", description="Not used.")
     step_seconds: float = Field(default=0.0, ge=0, le=10, description="Seconds for each picture.")
     die_before: int = Field(default=-1, description="Die once before this record.")
@@ -92,6 +94,7 @@ class Look(Capability):
     title = "Look"
     summary = "Tell the colour of pictures."
     request = LookRequest
+    makes = "records"
     priority = 10
 
     def prepare(self, request: LookRequest, catalog: Catalog) -> LookRequest:
@@ -130,6 +133,7 @@ class Hush(Capability):
     title = "Hush"
     summary = "Work nobody asked for."
     request = PicturesRequest
+    makes = "records"
     priority = -10
     hidden = True
 

@@ -184,7 +184,7 @@ class TestPictures:
         (id,) = finish(client, prompt="alone", seed=3)["asset_ids"]
         asset = client.get(f"/api/v1/gallery/{id}").json()
         assert (asset["prompt"], asset["seed"], asset["parameters"]["capability"]) == ("alone", 3, "gradient")
-        assert client.get(f"/api/v1/gallery/{id}/lineage").json() == {"parents": [], "children": []}
+        assert client.get(f"/api/v1/gallery/{id}/lineage").json() == {"parents": [], "uploads": [], "children": []}
 
     def test_a_picture_file_gives_its_settings_back(self, client: TestClient) -> None:
         png = write_png(Image.new("RGB", (8, 8)), {"prompt": "x", "seed": 4})

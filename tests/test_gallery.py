@@ -22,7 +22,7 @@ from sqlalchemy import event, select, text, update
 from studio.errors import StudioError
 from studio.settings import Settings
 from studio.store import gallery as gallery_module
-from studio.store.database import AssetRow, Database, LineageRow, now
+from studio.store.database import AssetRow, Database, now
 from studio.store.gallery import Asset, Gallery
 from studio.trust import Released, Trust
 
@@ -150,7 +150,6 @@ def test_nobody_sees_or_changes_the_pictures_of_another(gallery: Gallery, add: C
         lambda: gallery.file(mine.id, user="eve"),
         lambda: gallery.thumbnail(mine.id, user="eve"),
         lambda: gallery.star(mine.id, True, user="eve"),
-        lambda: gallery.lineage(mine.id, user="eve"),
     ]
     for attempt in attempts:
         with pytest.raises(StudioError) as caught:
@@ -272,23 +271,6 @@ def test_the_deleted_are_purged_after_thirty_days(
     gallery.tidy()
     assert {path.stem for path in files(settings)} == {kept.id, recent.id}
     assert gallery.restore([recent.id, old.id], user="local") == 1
-
-
-def test_lineage_goes_both_ways_and_stays_with_the_owner(
-    gallery: Gallery, database: Database, add: Callable[..., Asset]
-) -> None:
-    parent, foreign = add(1), add(2, owner="eve")
-    child = add(3, parents=[parent.id, foreign.id, "f" * 32])
-    assert gallery.lineage(child.id, user="local").parents == (parent,)
-    assert gallery.lineage(parent.id, user="local").children == (child,)
-    assert gallery.lineage(foreign.id, user="eve").children == ()
-    gallery.delete([parent.id], user="local")
-    assert gallery.lineage(child.id, user="local").parents == ()
-    with database.write() as session:
-        session.execute(update(AssetRow).where(AssetRow.id == parent.id).values(deleted_at=now() - timedelta(days=31)))
-    gallery.tidy()
-    with database.read() as session:
-        assert session.scalars(select(LineageRow)).all() == []
 
 
 def test_a_start_puts_away_what_a_crash_left(settings: Settings, gallery: Gallery, add: Callable[..., Asset]) -> None:

@@ -22,6 +22,7 @@ from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
 from studio.store.gallery import Gallery
 from studio.store.library import Library
+from studio.store.words import Words
 from studio.trust import Trust
 from studio.worker import ResidentModel, WorkerState
 from tests.probe import ALL, GradientRequest
@@ -40,7 +41,7 @@ def build(settings: Settings, database: Database) -> Callable[..., Jobs]:
     def make(**changes: Any) -> Jobs:
         changed = settings.model_copy(update=changes)
         library = Library(changed, database, Gallery(changed, database))
-        return Jobs(changed, database, library, Catalog(changed), ALL)
+        return Jobs(changed, database, library, Words(database), Catalog(changed), ALL)
 
     return make
 

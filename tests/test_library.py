@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -15,10 +16,11 @@ from PIL import Image
 from pydantic import Field
 from sqlalchemy import select, update
 
-from studio.capability import PictureId, PicturesRequest
+from studio.capability import PicturesRequest
 from studio.errors import StudioError
+from studio.references import BoardOf, PictureId
 from studio.settings import Settings
-from studio.store.database import AssetRow, BoardItemRow, Database, EmbeddingRow, UploadRow, now
+from studio.store.database import AssetRow, BoardItemRow, Database, EmbeddingRow, LineageRow, UploadRow, now
 from studio.store.gallery import KEEP_DELETED, Gallery
 from studio.store.library import MAX_FRAMES, MEDIA_TYPES, Library
 from studio.trust import Trust
@@ -65,14 +67,16 @@ def video(path: Path, code: str = "mp4v") -> bytes:
     return path.read_bytes()
 
 
-def drawn(gallery: Gallery, settings: Settings, *, owner: str = "local", index: int = 0, prompt: str = "a pear") -> str:
+def drawn(
+    gallery: Gallery, settings: Settings, *, owner: str = "local", index: int = 0, prompt: str = "a pear", **more: Any
+) -> str:
     """Id of a picture in the gallery."""
     released = Trust(settings.model_copy(update={"watermark": False})).release(
         Image.new("RGB", (32, 32), "blue"), parameters={"prompt": prompt}
     )
     return gallery.add(
         released, owner=owner, job_id="job", index=index, capability="gradient", family="", seed=7,
-        parameters={"prompt": prompt},
+        parameters={"prompt": prompt}, **more,
     ).id  # fmt: skip
 
 
@@ -300,7 +304,7 @@ def test_bad_boards_are_refused(library: Library) -> None:
 
 class TwoSets(PicturesRequest):
     others: tuple[PictureId, ...] = Field(default=(), max_length=3)
-    other_board: str = ""
+    other_board: Annotated[str, BoardOf("others")] = ""
 
 
 def test_a_request_gets_the_pictures_of_its_boards(library: Library) -> None:
@@ -341,3 +345,44 @@ def test_vectors_are_replaced_and_read_back(library: Library, database: Database
         (id, "m", 1.5, "local"),
     ]
     assert np.frombuffer(rows[0].vector, "<f2") == pytest.approx([0.6, 0.8], abs=1e-3)
+
+
+# -- where pictures came from ------------------------------------------------------------------------------------------
+
+
+def test_lineage_knows_pictures_and_uploads_and_stays_with_the_owner(
+    library: Library, gallery: Gallery, settings: Settings, database: Database
+) -> None:
+    upload = library.add(picture(), "a.png", user="local")
+    foreign = library.add(picture(), "a.png", user="eve")
+    parent = drawn(gallery, settings, index=0)
+    child = drawn(gallery, settings, index=1, parents=(parent, upload.id, foreign.id, "f" * 32))
+    line = library.lineage(child, user="local")
+    assert ([each.id for each in line.parents], line.uploads, line.children) == ([parent], (upload,), ())
+    for id in (parent, upload.id):
+        assert [each.id for each in library.lineage(id, user="local").children] == [child]
+    assert library.lineage(foreign.id, user="eve").children == ()
+    refused(lambda: library.lineage(child, user="eve"), 404)
+    gallery.delete([parent], user="local")
+    assert library.lineage(child, user="local").parents == ()
+    library.delete([upload.id], user="local")
+    with database.write() as session:
+        for table in (AssetRow, UploadRow):
+            old = update(table).where(table.deleted_at.is_not(None)).values(deleted_at=now() - timedelta(days=31))
+            session.execute(old)
+    gallery.tidy()
+    library.tidy()
+    with database.read() as session:
+        assert session.scalars(select(LineageRow)).all() == []
+
+
+def test_masks_are_kept_but_are_no_pictures_of_their_own(library: Library) -> None:
+    mask = library.add(picture(), "mask.png", user="local", purpose="mask")
+    assert library.uploads("local") == []
+    assert library.add(picture(), "again.png", user="local", purpose="mask").id == mask.id
+    shown = library.add(picture(), "picture.png", user="local")
+    assert shown.id != mask.id
+    assert [each.id for each in library.uploads("local")] == [shown.id]
+    board = library.create_board("local", "both", [mask.id, shown.id])
+    assert library.board_pictures(board.id, user="local") == (shown.id,)
+    assert library.picture(mask.id, user="local").size == library.picture(shown.id, user="local").size

@@ -588,6 +588,9 @@ class Context:
         self.previews: list[Any] = []
         self.messages: list[str] = []
         self.files: dict[str, list[str]] = {}
+        self.styles: dict[str, tuple[str, str]] = {}
+        self.pictures: dict[str, Any] = {}
+        self.words = self
         self.cancel_at = cancel_at
 
     def progress(self, step: int, steps: int, preview: Any = None, message: str = "") -> None:
@@ -601,3 +604,9 @@ class Context:
 
     def wildcard(self, name: str) -> list[str]:
         return self.files.get(name, [])
+
+    def style(self, name: str) -> tuple[str, str] | None:
+        return self.styles.get(name)
+
+    def picture(self, id: str) -> Any:
+        return self.pictures[id]

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.capability import Capability, PicturesRequest, Record, Source
+from studio.capability import Capability, Record, Source
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.models.manager import ModelManager
+from studio.references import slots
 from studio.settings import ROOT
 from studio.starter.art import Art
 from studio.starter.world import World
@@ -99,7 +100,7 @@ class Viewer(tiny.Context):
 
 def run(capability: Capability, context: Viewer, **fields: Any) -> list[Record]:
     """Validate, prepare and run a request about all pictures of ``context`` unless ``fields`` say otherwise."""
-    if issubclass(capability.request, PicturesRequest):
+    if "pictures" in slots(capability.request):
         fields = {"pictures": context.ids, **fields}
     request = capability.prepare(capability.request(**fields), context.catalog)
     return [record for record in capability.run(request, context) if isinstance(record, Record)]

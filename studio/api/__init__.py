@@ -25,15 +25,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from studio.api.guard import Guard
-from studio.capability import Capability, PictureId, Request
+from studio.capability import Capability, Request
 from studio.errors import StudioError, refusal
 from studio.jobs import Job
 from studio.media.images import read_parameters
 from studio.models.families import Family
 from studio.reading.records import to_csv
+from studio.references import PictureId
 from studio.search import Found, Point, Status
-from studio.store.gallery import Asset, Lineage, Page
-from studio.store.library import Board, Upload
+from studio.store.gallery import Asset, Page
+from studio.store.library import Board, Lineage, Upload
 from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH, Checklist
 
 if TYPE_CHECKING:
@@ -345,7 +346,7 @@ def _add_gallery(v1: APIRouter, studio: Studio) -> None:
     @v1.get("/gallery/{id}/lineage", tags=["gallery"])
     def get_lineage(id: str, user: User) -> Lineage:
         """What a picture was made from, and what was made from it."""
-        return gallery.lineage(id, user=user)
+        return studio.library.lineage(id, user=user)
 
     @v1.post("/gallery/star", tags=["gallery"])
     def star(body: Starring, user: User) -> Changed:

@@ -51,6 +51,7 @@ class Ask(Capability):
     title = "Ask"
     summary = "Answer a question about a picture."
     request = AskRequest
+    makes = "records"
     priority = 10
 
     def prepare(self, request: AskRequest, catalog: Catalog) -> AskRequest:

@@ -29,6 +29,7 @@ class Caption(Capability):
     title = "Caption"
     summary = "Describe pictures in a sentence."
     request = CaptionRequest
+    makes = "records"
 
     def prepare(self, request: CaptionRequest, catalog: Catalog) -> CaptionRequest:
         check_pictures(request)

@@ -55,6 +55,7 @@ class Checklist(Capability):
     title = "Check"
     summary = "Sort pictures into pass, look and fail by yes/no questions."
     request = ChecklistRequest
+    makes = "records"
 
     def prepare(self, request: ChecklistRequest, catalog: Catalog) -> ChecklistRequest:
         check_pictures(request)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from studio.capability import Capability, Context, PictureId, PicturesRequest, Record
+from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.reading.measures import Inception, Vectors, cmmd, frechet, inception_score, kernel_distance, likeness, vendi
 from studio.reading.reading import Item, Reading, check_pictures
+from studio.references import BoardOf, PictureId
 
 INCEPTION = "inception/model.safetensors"
 """Below the folder of the models: weights of the network that published values are measured with."""
 FEW = 50
 ODD_ONES = 8
+
+
+OtherBoardId = Annotated[str, StringConstraints(max_length=64), BoardOf("others")]
 
 
 class CompareRequest(PicturesRequest):
@@ -27,7 +31,7 @@ class CompareRequest(PicturesRequest):
     others: tuple[PictureId, ...] = Field(
         default=(), max_length=5000, description="Ids of the pictures to compare with, such as the real ones."
     )
-    other_board: str = Field(default="", max_length=64, description="Id of a board to compare with.")
+    other_board: OtherBoardId = Field(default="", description="Id of a board to compare with.")
     model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
@@ -38,6 +42,7 @@ class Compare(Capability):
     title = "Compare"
     summary = "Measure how close two sets of pictures are, and how varied each is."
     request = CompareRequest
+    makes = "records"
 
     def prepare(self, request: CompareRequest, catalog: Catalog) -> CompareRequest:
         check_pictures(request)

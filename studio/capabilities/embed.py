@@ -40,6 +40,7 @@ class Embed(Capability):
     title = "Embed"
     summary = "Make pictures findable."
     request = EmbedRequest
+    makes = "records"
     priority = -10
     hidden = True
 
@@ -78,6 +79,7 @@ class EmbedText(Capability):
     title = "Embed text"
     summary = "Make words comparable with pictures."
     request = EmbedTextRequest
+    makes = "records"
     priority = 20
     hidden = True
 

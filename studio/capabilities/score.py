@@ -26,6 +26,7 @@ class Score(Capability):
     title = "Score"
     summary = "Measure how well pictures fit their prompts, and how sharp they are."
     request = ScoreRequest
+    makes = "records"
 
     def prepare(self, request: ScoreRequest, catalog: Catalog) -> ScoreRequest:
         check_pictures(request)

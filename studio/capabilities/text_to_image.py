@@ -90,6 +90,7 @@ class TextToImage(Capability):
     title = "Text to image"
     summary = "Draw pictures from a sentence."
     request = TextToImageRequest
+    makes = "pictures"
 
     def prepare(self, request: TextToImageRequest, catalog: Catalog) -> TextToImageRequest:
         family = catalog.get(request.model)
@@ -209,8 +210,8 @@ class _Plan:
 
     def picture(self, index: int, context: Context) -> _Picture:
         seed = (self.seed + index) % SEEDS
-        prompt = resolve_choices(self.request.prompt, seed, context.wildcard)
-        return _Picture(seed, prompt, resolve_choices(self.request.negative_prompt, seed, context.wildcard))
+        prompt = resolve_choices(self.request.prompt, seed, context.words.wildcard)
+        return _Picture(seed, prompt, resolve_choices(self.request.negative_prompt, seed, context.words.wildcard))
 
     def parameters(self, picture: _Picture, context: Context) -> dict[str, Any]:
         return {

@@ -50,6 +50,7 @@ class Watch(Capability):
     title = "Watch"
     summary = "Tell what a clip shows, second by second."
     request = WatchRequest
+    makes = "records"
 
     def prepare(self, request: WatchRequest, catalog: Catalog) -> WatchRequest:
         check_pictures(request, MAX_CLIPS)

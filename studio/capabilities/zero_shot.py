@@ -47,6 +47,7 @@ class ZeroShot(Capability):
     title = "Sort by labels"
     summary = "Tell which of any labels fits each picture."
     request = ZeroShotRequest
+    makes = "records"
 
     def prepare(self, request: ZeroShotRequest, catalog: Catalog) -> ZeroShotRequest:
         check_pictures(request)

@@ -27,7 +27,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from studio.capability import Capability, PicturesRequest, Request
+from studio.capability import Capability, Request
 from studio.errors import StudioError, refusal
 from studio.store.database import AssetRow, Database, JobRow, ResultRow, now
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from studio.models.catalog import Catalog
     from studio.settings import Settings
     from studio.store.library import Library
+    from studio.store.words import Words
     from studio.worker import Executor
 
 log = logging.getLogger(__name__)
@@ -102,12 +103,14 @@ class Jobs:
         settings: Settings,
         database: Database,
         library: Library,
+        words: Words,
         catalog: Catalog,
         capabilities: Iterable[Capability],
     ) -> None:
         self._settings = settings
         self._database = database
         self._library = library
+        self._words = words
         self._catalog = catalog
         self._capabilities = {capability.name: capability for capability in capabilities}
         self._hidden = [each.name for each in self._capabilities.values() if each.hidden]
@@ -158,9 +161,8 @@ class Jobs:
             except ValidationError as error:
                 raise refusal(error.errors()) from error
         asked = json.dumps([capability, request.model_dump(mode="json")], sort_keys=True)
-        if isinstance(request, PicturesRequest):
-            request = self._library.resolve(request, user)
-        prepared = known.prepare(request, self._catalog)
+        prepared = known.prepare(self._library.resolve(request, user), self._catalog)
+        known.check(prepared, self._words.of(user))
         row = JobRow(
             id=secrets.token_hex(16),
             owner=user,

@@ -610,7 +610,8 @@ class Search:
 
 
 def _alive(table: type[AssetRow] | type[UploadRow], user: str) -> tuple[ColumnElement[bool], ...]:
-    return table.owner == user, table.deleted_at.is_(None)
+    listed = (UploadRow.purpose == "picture",) if table is UploadRow else ()
+    return table.owner == user, table.deleted_at.is_(None), *listed
 
 
 def _passes(narrowed: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:

@@ -148,7 +148,8 @@ class AssetRow(Base):
 class LineageRow(Base):
     __tablename__ = "lineage"
 
-    parent_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
+    parent_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Of an asset or an upload."""
     child_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True, index=True)
     owner: Mapped[str] = mapped_column(String(255))
 
@@ -171,7 +172,7 @@ class UploadRow(Base):
 
     __tablename__ = "uploads"
     __table_args__ = (
-        UniqueConstraint("owner", "sha256", name="uq_uploads_content"),
+        UniqueConstraint("owner", "sha256", "purpose", name="uq_uploads_content"),
         Index("ix_uploads_page", "owner", "created_at", "id"),
     )
 
@@ -187,6 +188,8 @@ class UploadRow(Base):
     """Length of a clip; 0 for a picture, and when the clip's header does not tell."""
     bytes: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
+    purpose: Mapped[str] = mapped_column(String(8), default="picture")
+    """"picture", "mask", "map" or "style": only pictures are listed, searched, embedded and counted."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.errors import StudioError
 from studio.media.images import small_webp
-from studio.store.database import AssetRow, Database, LineageRow, chunks, now
+from studio.store.database import AssetRow, Database, LineageRow, UploadRow, chunks, now
 from studio.store.files import write_durably
 
 if TYPE_CHECKING:
@@ -69,14 +69,8 @@ class Page:
     total: int
 
 
-@dataclass(frozen=True)
-class Lineage:
-    parents: tuple[Asset, ...]
-    children: tuple[Asset, ...]
-
-
 class Gallery:
-    """Pictures and where they came from. Every method sees only the rows of the user it is given."""
+    """Pictures. Every method sees only the rows of the user it is given."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
@@ -132,9 +126,10 @@ class Gallery:
             with self._database.write() as session:
                 session.add(row)
                 session.flush()
-                known = select(AssetRow.id).where(AssetRow.id.in_(list(parents)), AssetRow.owner == owner)
-                for parent_id in session.scalars(known).all():
-                    session.add(LineageRow(parent_id=parent_id, child_id=row.id, owner=owner))
+                for table in (AssetRow, UploadRow):
+                    known = select(table.id).where(table.id.in_(list(parents)), table.owner == owner)
+                    for parent_id in session.scalars(known).all():
+                        session.add(LineageRow(parent_id=parent_id, child_id=row.id, owner=owner))
         except BaseException as error:
             path.unlink(missing_ok=True)
             if isinstance(error, IntegrityError) and (kept := self.of_job(job_id).get(index)):
@@ -242,16 +237,6 @@ class Gallery:
         if not path.is_file():
             self._make_thumbnail(id, self.file(id, user=user).read_bytes())
         return path
-
-    def lineage(self, id: str, *, user: str) -> Lineage:
-        self.get(id, user=user)
-        mine = select(AssetRow).where(AssetRow.owner == user, AssetRow.deleted_at.is_(None))
-        mine = mine.order_by(AssetRow.created_at, AssetRow.id)
-        parents = mine.join(LineageRow, LineageRow.parent_id == AssetRow.id).where(LineageRow.child_id == id)
-        children = mine.join(LineageRow, LineageRow.child_id == AssetRow.id).where(LineageRow.parent_id == id)
-        with self._database.read() as session:
-            found = [tuple(map(self._asset, session.scalars(query).all())) for query in (parents, children)]
-        return Lineage(*found)
 
     def tidy(self) -> None:
         """At start, before any worker: purge what was deleted 30 days ago and put away what a crash left behind."""

@@ -23,16 +23,18 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from studio.capability import PicturesRequest, Source
+from studio.capability import Request, Source
 from studio.errors import StudioError
 from studio.media.clips import Clip
 from studio.media.images import FORMATS, open_image, small_webp
+from studio.references import Purpose, pictures_of, with_boards
 from studio.store.database import (
     AssetRow,
     BoardItemRow,
     BoardRow,
     Database,
     EmbeddingRow,
+    LineageRow,
     UploadRow,
     chunks,
     now,
@@ -66,7 +68,7 @@ _UNREADABLE = (
     "export it again and choose the new file."
 )
 
-SomeRequest = TypeVar("SomeRequest", bound=PicturesRequest)
+SomeRequest = TypeVar("SomeRequest", bound=Request)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Upload:
     bytes: int
     sha256: str
     created_at: datetime
+    purpose: Purpose = "picture"
+    """Masks, maps and styles are kept for the pictures made with them, but are no pictures of their own."""
 
     @property
     def media_type(self) -> str:
@@ -102,6 +106,16 @@ class Board:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Lineage:
+    """What a picture was made from, and what was made from it."""
+
+    parents: tuple[Asset, ...]
+    uploads: tuple[Upload, ...]
+    """Parents that its owner handed in."""
+    children: tuple[Asset, ...]
+
+
 class Library:
     """Every method sees only what is its user's; an unknown id and another owner's are the same `StudioError` 404."""
 
@@ -114,15 +128,15 @@ class Library:
 
     # -- uploads -------------------------------------------------------------------------------------------------
 
-    def add(self, data: bytes | Path, name: str, *, user: str) -> Upload:
+    def add(self, data: bytes | Path, name: str, *, user: str, purpose: Purpose = "picture") -> Upload:
         """Keep a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV, animated GIF or WebP).
 
-        The same bytes a second time are the same upload, also when it was deleted in between. Raises `StudioError` 422
-        for what is too large or cannot be decoded, 507 when the disk is full.
+        The same bytes for the same purpose are the same upload, also when it was deleted in between. Raises
+        `StudioError` 422 for what is too large or cannot be decoded, 507 when the disk is full.
         """
         data = read_upload(data, self._settings.max_upload_mb)
         digest = hashlib.sha256(data).hexdigest()
-        if known := self._known(digest, user, data):
+        if known := self._known(digest, user, data, purpose):
             return known
         id = secrets.token_hex(16)
         format = _format(data)
@@ -141,13 +155,14 @@ class Library:
                 seconds=found.seconds,
                 bytes=len(data),
                 sha256=digest,
+                purpose=purpose,
                 created_at=now(),
             )
             with self._database.write() as session:
                 session.add(row)
         except BaseException as error:
             path.unlink(missing_ok=True)
-            if isinstance(error, IntegrityError) and (known := self._known(digest, user, data)):
+            if isinstance(error, IntegrityError) and (known := self._known(digest, user, data, purpose)):
                 return known  # the same file came twice at the same moment
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StudioError(
@@ -170,8 +185,10 @@ class Library:
         return self._row(id, user) is not None
 
     def uploads(self, user: str, limit: int = 200) -> list[Upload]:
-        """Newest first."""
-        mine = select(UploadRow).where(UploadRow.owner == user, UploadRow.deleted_at.is_(None))
+        """Pictures and clips, newest first; masks, maps and styles are not listed."""
+        mine = select(UploadRow).where(
+            UploadRow.owner == user, UploadRow.deleted_at.is_(None), UploadRow.purpose == "picture"
+        )
         newest = mine.order_by(UploadRow.created_at.desc(), UploadRow.id.desc()).limit(max(1, min(limit, 5000)))
         with self._database.read() as session:
             return [_upload(row) for row in session.scalars(newest)]
@@ -247,35 +264,48 @@ class Library:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
 
+    # -- where pictures came from --------------------------------------------------------------------------------
+
+    def lineage(self, id: str, *, user: str) -> Lineage:
+        """Of a gallery picture or an upload. Deleted ones are left out. Raises `StudioError` 404."""
+        self.source(id, user=user)
+        with self._database.read() as session:
+            above, below = (
+                list(session.scalars(select(known).where(mine == id, LineageRow.owner == user)))
+                for known, mine in (
+                    (LineageRow.parent_id, LineageRow.child_id),
+                    (LineageRow.child_id, LineageRow.parent_id),
+                )
+            )
+        related = sorted(self.some([*above, *below], user=user).values(), key=lambda each: (each.created_at, each.id))
+        parents = [each for each in related if each.id in above]
+        return Lineage(
+            parents=tuple(each for each in parents if isinstance(each, Asset)),
+            uploads=tuple(each for each in parents if isinstance(each, Upload)),
+            children=tuple(each for each in related if each.id in below and isinstance(each, Asset)),
+        )
+
     # -- what requests name --------------------------------------------------------------------------------------
 
     def resolve(self, request: SomeRequest, user: str) -> SomeRequest:
-        """``request`` with its boards replaced by the pictures in them, each picture once and the user's own.
+        """``request`` with its boards, at any depth, replaced by the pictures on them; every picture is the user's own.
 
-        ``pictures`` and ``board`` belong together; so do ``others`` and ``other_board`` where a request has them.
         Raises `StudioError` 404 for an unknown board or picture, 422 for an empty board or too many pictures.
         """
-        changes: dict[str, Any] = {}
-        for field, board_field in (("pictures", "board"), ("others", "other_board")):
-            if field not in type(request).model_fields:
-                continue
-            ids = dict.fromkeys(getattr(request, field))
-            board = getattr(request, board_field, "")
-            if board:
-                inside = self.board_pictures(board, user=user)
-                if not inside:
-                    raise StudioError("This board is empty: add pictures to it first.", field=board_field)
-                ids |= dict.fromkeys(inside)
-                changes[board_field] = ""
-            most = _most(request, field)
-            if len(ids) > most:
-                raise StudioError(
-                    f"These are {len(ids):,} pictures; one job takes at most {most:,}: split them over several boards.",
-                    field=board_field if board else field,
-                )
-            self._check_all_there(list(ids), user, field)
-            changes[field] = tuple(ids)
-        return request.model_copy(update=changes)
+
+        def inside(board: str, field: str) -> Sequence[str]:
+            pictures = self.board_pictures(board, user=user)
+            if not pictures:
+                raise StudioError("This board is empty: add pictures to it first.", field=field)
+            return pictures
+
+        request = with_boards(request, inside)
+        named: dict[str, list[str]] = {}
+        for reference in pictures_of(request):
+            named.setdefault(reference.field, []).append(reference.id)
+        for field, ids in named.items():
+            self._check_all_there(ids, user, field)
+        return request
 
     # -- boards --------------------------------------------------------------------------------------------------
 
@@ -381,6 +411,11 @@ class Library:
                     UploadRow.id == table.picture_id
                 )
                 session.execute(delete(table).where(~known))
+            orphaned = ~(
+                exists().where(AssetRow.id == LineageRow.parent_id)
+                | exists().where(UploadRow.id == LineageRow.parent_id)
+            )
+            session.execute(delete(LineageRow).where(orphaned))
             ids = set(session.scalars(select(UploadRow.id)))
         for stray in self._folder.glob("*/*.tmp"):
             stray.unlink(missing_ok=True)
@@ -403,9 +438,11 @@ class Library:
             row = session.get(UploadRow, id) if _ID.fullmatch(id) else None
         return row if row and row.owner == user else None
 
-    def _known(self, digest: str, user: str, data: bytes) -> Upload | None:
+    def _known(self, digest: str, user: str, data: bytes, purpose: Purpose) -> Upload | None:
         """The user's upload of this content, no longer deleted if it was, and with its file if that was lost."""
-        same = select(UploadRow).where(UploadRow.owner == user, UploadRow.sha256 == digest)
+        same = select(UploadRow).where(
+            UploadRow.owner == user, UploadRow.sha256 == digest, UploadRow.purpose == purpose
+        )
         with self._database.write() as session:
             row = session.scalars(same).first()
             if row is None:
@@ -451,17 +488,11 @@ def read_upload(data: bytes | Path, limit_mb: int) -> bytes:
         raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
 
 
-def _most(request: PicturesRequest, field: str) -> int:
-    """How many pictures the request's own field takes."""
-    limits = [each.max_length for each in type(request).model_fields[field].metadata if hasattr(each, "max_length")]
-    return min(limits, default=5000)
-
-
 def _is_there(id: Any) -> ColumnElement[bool]:
-    """That a picture or upload has this id and is not deleted."""
+    """That a listed picture or upload has this id and is not deleted."""
     return or_(
         exists().where(AssetRow.id == id, AssetRow.deleted_at.is_(None)),
-        exists().where(UploadRow.id == id, UploadRow.deleted_at.is_(None)),
+        exists().where(UploadRow.id == id, UploadRow.deleted_at.is_(None), UploadRow.purpose == "picture"),
     )
 
 

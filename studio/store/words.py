@@ -34,11 +34,29 @@ class Checklist:
     questions: tuple[dict[str, Any], ...]
 
 
+class UserWords:
+    """One user's styles and wildcards: what `studio.capability.Words` asks for."""
+
+    def __init__(self, words: Words, user: str) -> None:
+        self._words = words
+        self._user = user
+
+    def style(self, name: str) -> tuple[str, str] | None:
+        return self._words.read_style(self._user, name)
+
+    def wildcard(self, name: str) -> list[str]:
+        return self._words.read_wildcard(self._user, name)
+
+
 class Words:
     """Every method sees only the rows of the user it is given."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def of(self, user: str) -> UserWords:
+        """What a running job or a check of a request may read."""
+        return UserWords(self, user)
 
     # -- prompt styles and wildcards -----------------------------------------------------------------------------
 
@@ -46,6 +64,12 @@ class Words:
         with self._database.read() as session:
             rows = session.scalars(select(StyleRow).where(StyleRow.owner == user).order_by(StyleRow.name)).all()
         return [Style(row.name, row.prompt, row.negative) for row in rows]
+
+    def read_style(self, user: str, name: str) -> tuple[str, str] | None:
+        """The texts (prompt, negative) of a style; None when the user has none of that name."""
+        with self._database.read() as session:
+            row = session.get(StyleRow, (user, name))
+        return (row.prompt, row.negative) if row else None
 
     def save_style(self, user: str, name: str, prompt: str, negative: str = "") -> Style:
         """Create or replace. Raises `StudioError` for an empty or too long name or text."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studio.capability import Capability, PicturesRequest
+from studio.capability import Capability
 from studio.errors import StudioError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Action = Callable[[dict[str, Any]], dict[str, Any]]
 
 def drawing(capabilities: Iterable[Capability]) -> list[Capability]:
     """Those that make pictures; the others answer about pictures that are there."""
-    return [each for each in capabilities if not each.hidden and not issubclass(each.request, PicturesRequest)]
+    return [each for each in capabilities if not each.hidden and each.makes == "pictures"]
 
 
 RATIOS: dict[str, float] = {"1:1": 1.0, "4:3": 4 / 3, "3:4": 3 / 4, "16:9": 16 / 9, "9:16": 9 / 16}

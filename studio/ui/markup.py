@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from studio import Studio
     from studio.models.families import Family
     from studio.store.gallery import Asset
+    from studio.store.library import Upload
 
 _ICONS = {
     "star": '<path d="M12 3.6l2.6 5.4 5.9.8-4.3 4.1 1.1 5.9-5.3-2.9-5.3 2.9 1.1-5.9L3.5 9.8l5.9-.8z"/>',
@@ -181,8 +182,14 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _relatives(title: str, assets: Iterable[Asset]) -> Markup:
-    cells = join(map(thumb, assets))
+def _relatives(title: str, assets: Iterable[Asset], uploads: Iterable[Upload] = ()) -> Markup:
+    handed_in = (
+        Markup('<img src="/api/v1/uploads/{id}/thumbnail" alt="{name}" title="{name}">').format(
+            id=each.id, name=each.name
+        )
+        for each in uploads
+    )
+    cells = join([*map(thumb, assets), *handed_in])
     return Markup('<h4>{}</h4><div class="lineage">{}</div>').format(title, cells) if cells else Markup("")
 
 
@@ -201,7 +208,7 @@ def details(studio: Studio, asset: Asset, user: str, more: Markup | str = "") ->
     versions = known.get("versions")
     if isinstance(versions, dict):
         rows.append(("Software", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    line = studio.gallery.lineage(asset.id, user=user)
+    line = studio.library.lineage(asset.id, user=user)
     deleted = asset.deleted_at is not None
     return Markup(
         '<div class="details" data-id="{id}">{missing}<p class="details-prompt">{prompt}</p><div '
@@ -230,6 +237,6 @@ def details(studio: Studio, asset: Asset, user: str, more: Markup | str = "") ->
         more=more,
         rows=join(Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(*row) for row in rows),
         notes=join(Markup('<p class="note">{}</p>').format(note) for note in asset.notes),
-        parents=_relatives("Made from", line.parents),
+        parents=_relatives("Made from", line.parents, line.uploads),
         children=_relatives("Led to", line.children),
     )

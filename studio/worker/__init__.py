@@ -268,6 +268,7 @@ class _JobContext:
         self.settings = runner.settings
         self.catalog = runner.catalog
         self.kept = kept
+        self.words = runner.words.of(job.owner)
 
     @property
     def models(self) -> ModelManager:
@@ -296,9 +297,6 @@ class _JobContext:
             self._previewed = time.monotonic()
             blob = _small_webp(preview)
         self._send({"type": "progress", "id": self._job.id, "step": step, "steps": steps, "message": message}, blob)
-
-    def wildcard(self, name: str) -> list[str]:
-        return self._runner.words.read_wildcard(self._job.owner, name)
 
 
 def _as_generator(outputs: Iterator[Any]) -> Any:
