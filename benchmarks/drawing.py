@@ -147,7 +147,7 @@ def whole_studio(rounds: int) -> dict[str, Any]:
                 request = TextToImageRequest(prompt=PROMPT, seed=next(seeds), model="starter")
                 me = psutil.Process()
                 started, cpu = time.perf_counter(), cpu_seconds(me) + sum(map(cpu_seconds, me.children(recursive=True)))
-                job = studio.jobs.submit("text-to-image", request, source="cli")
+                job = studio.jobs.submit("text-to-image", request, source="cli", user="local")
                 for event in studio.jobs.events(job.id, user="local"):
                     job = event.job
                 assert job.status == "done", job.error

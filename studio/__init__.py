@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studio.jobs import Jobs
+    from studio.jobs import Executor, Jobs
     from studio.models.catalog import Catalog
     from studio.models.hub import Downloads
     from studio.search import Search
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from studio.store.gallery import Gallery
     from studio.store.library import Library
     from studio.store.words import Words
-    from studio.worker import Executor
 
 __version__ = "0.1.0"
 

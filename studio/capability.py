@@ -137,6 +137,8 @@ class Capability(ABC):
     """What comes out: `Output`s, which the gallery keeps, or `Record`s."""
     priority: ClassVar[int] = 0
     """Place in line: above 0 goes before everybody's pictures (an answer somebody waits for), below 0 after them."""
+    light: ClassVar[float] = 0.0
+    """Up to this size (`work`) somebody waits for the answer: it may run beside a drawing. 0 is never."""
     hidden: ClassVar[bool] = False
     """Work of the studio itself (embeddings for the search): surfaces do not offer it nor list its jobs."""
 

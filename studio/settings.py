@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Budget for weights on the device; 0 means 80 % of it."
     )
     host_memory_gb: float = Field(default=0, ge=0, description="Budget for parked weights in RAM; 0 means half of it.")
+    light_memory_gb: float = Field(
+        default=1.5, ge=0, description="Largest model in RAM that may answer beside a drawing; 0 lets answers wait."
+    )
     max_queued_jobs: int = Field(default=200, ge=1, description="Jobs that may wait at once; more are answered 429.")
     min_free_disk_mb: int = Field(default=200, ge=0, description="No job is accepted below this much free disk space.")
     watermark: bool = Field(default=True, description="Embed the invisible watermark in every picture.")

@@ -7,7 +7,8 @@ import io
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from studio.errors import StudioError
-from studio.jobs import MAX_ATTEMPTS, Job, JobEvent, Jobs
+from studio.jobs import MAX_LOSSES, MAX_STOPS, Job, JobEvent, Jobs, Resident, WorkerEvent, WorkerState
 from studio.models.catalog import Catalog
 from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
@@ -24,7 +25,6 @@ from studio.store.gallery import Gallery
 from studio.store.library import Library
 from studio.store.words import Words
 from studio.trust import Trust
-from studio.worker import ResidentModel, WorkerState
 from tests.probe import ALL, GradientRequest
 
 
@@ -58,9 +58,9 @@ def submit(jobs: Jobs, user: str = "local", key: str | None = None, **request: A
 def finish(jobs: Jobs, database: Database, seconds: float, load_seconds: float = 0.0, **request: Any) -> None:
     """Run a job that took ``seconds``, as the database will remember it."""
     id = submit(jobs, **request).id
-    while (leased := jobs.lease()) and leased.id != id:
+    while (leased := jobs.leases.take()) and leased.id != id:
         pass
-    jobs.done(id)
+    jobs.leases.done(id)
     values = {"seconds": seconds, "load_seconds": load_seconds}
     with database.write() as session:
         session.execute(update(JobRow).where(JobRow.id == id).values(values))
@@ -86,12 +86,12 @@ def test_a_submitted_job_waits_with_everything_filled_in(jobs: Jobs) -> None:
 
 
 def test_a_request_object_is_taken_like_its_fields(jobs: Jobs) -> None:
-    job = jobs.submit("gradient", GradientRequest(seed=7), source="cli")
+    job = jobs.submit("gradient", GradientRequest(seed=7), source="cli", user="local")
     assert (job.request["seed"], job.source) == (7, "cli")
 
 
 def test_unknown_capabilities_are_named_with_the_known_ones(jobs: Jobs) -> None:
-    assert "gradient" in refused(lambda: jobs.submit("sculpt", {}), 404)
+    assert "gradient" in refused(lambda: jobs.submit("sculpt", {}, user="local"), 404)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_unknown_capabilities_are_named_with_the_known_ones(jobs: Jobs) -> None:
 def test_a_bad_request_is_one_sentence_and_no_row(
     jobs: Jobs, database: Database, request_: dict[str, Any], field: str
 ) -> None:
-    message = refused(lambda: jobs.submit("gradient", request_), 422, field)
+    message = refused(lambda: jobs.submit("gradient", request_, user="local"), 422, field)
     assert message.endswith(".")
     assert len(message) < 300
     with database.read() as session:
@@ -191,7 +191,7 @@ from studio.settings import Settings
 with tempfile.TemporaryDirectory() as folder:
     studio = Studio(Settings(data_dir=folder, min_free_disk_mb=0), capabilities="tests.probe:ALL", preload=False)
     studio.start()
-    job = studio.jobs.submit("gradient", {"steps": 1})
+    job = studio.jobs.submit("gradient", {"steps": 1}, user="local")
     studio.gallery.page(user="local")
     studio.stop()
 heavy = {"torch", "diffusers", "transformers", "cv2", "imwatermark"} & set(sys.modules)
@@ -206,27 +206,27 @@ assert not heavy, heavy
 def test_first_come_first_served(jobs: Jobs) -> None:
     ids = [submit(jobs, user=user).id for user in ("local", "eve", "local")]
     assert [jobs.get(ids[0], user="local").position, jobs.get(ids[2], user="local").position] == [1, 3]
-    leased = [jobs.lease(), jobs.lease()]
+    leased = [jobs.leases.take(), jobs.leases.take()]
     assert [job.id for job in leased if job] == ids[:2]
     assert jobs.get(ids[0], user="local").position is None
     assert jobs.get(ids[2], user="local").position == 1
-    assert jobs.lease() is not None
-    assert jobs.lease() is None
+    assert jobs.leases.take() is not None
+    assert jobs.leases.take() is None
 
 
 def test_a_cancelled_job_leaves_the_line_at_once(jobs: Jobs) -> None:
     first, second = submit(jobs), submit(jobs)
     assert jobs.cancel(first.id, user="local").status == "cancelled"
     assert jobs.get(second.id, user="local").position == 1
-    leased = jobs.lease()
+    leased = jobs.leases.take()
     assert leased is not None
     assert leased.id == second.id
 
 
 def test_cancelling_what_is_over_changes_nothing(jobs: Jobs) -> None:
     job = submit(jobs)
-    jobs.lease()
-    jobs.done(job.id)
+    jobs.leases.take()
+    jobs.leases.done(job.id)
     assert jobs.cancel(job.id, user="local").status == "done"
 
 
@@ -266,25 +266,26 @@ def test_what_somebody_waits_for_goes_first_and_unseen_work_last(
     build: Callable[..., Jobs], settings: Settings, database: Database
 ) -> None:
     jobs, picture = build(max_queued_jobs=3), upload(settings, database)
-    hush = jobs.submit("hush", {"pictures": [picture]})
+    hush = jobs.submit("hush", {"pictures": [picture]}, user="local")
     draw = submit(jobs)
-    look = jobs.submit("look", {"pictures": [picture]})
+    look = jobs.submit("look", {"pictures": [picture]}, user="local")
     again = submit(jobs)
-    urgent = jobs.submit("hush", {}, priority=20)
+    urgent = jobs.submit("hush", {}, priority=20, user="local")
     line = [urgent, look, draw, again, hush]
     assert [jobs.get(job.id, user="local").position for job in line] == [1, 2, 3, 4, 5]
     assert "3 jobs wait" in refused(lambda: submit(jobs), 429)
-    assert jobs.submit("hush", {}).status == "queued"  # the studio's own work does not fill the queue
-    leased = [jobs.lease() for _ in line]
+    assert jobs.submit("hush", {}, user="local").status == "queued"  # the studio's own work does not fill the queue
+    leased = [jobs.leases.take() for _ in line]
     assert [job.id for job in leased if job] == [job.id for job in line]
 
 
 def test_hidden_jobs_are_listed_only_on_request_and_forgotten_when_over(
     jobs: Jobs, build: Callable[..., Jobs], database: Database
 ) -> None:
-    shown, over, waiting = submit(jobs), jobs.submit("hush", {}, priority=1), jobs.submit("hush", {})
-    assert jobs.lease() is not None
-    jobs.done(over.id)
+    shown, over = submit(jobs), jobs.submit("hush", {}, priority=1, user="local")
+    waiting = jobs.submit("hush", {}, user="local")
+    assert jobs.leases.take() is not None
+    jobs.leases.done(over.id)
     with database.write() as session:
         session.add(ResultRow(job_id=over.id, index=0, owner="local", data={}, notes=[]))
     assert [job.id for job in jobs.list(user="local")] == [shown.id]
@@ -300,12 +301,16 @@ def test_a_request_names_the_pictures_that_its_board_holds(jobs: Jobs, settings:
     library = Library(settings, database, Gallery(settings, database))
     one, two = upload(settings, database), upload(settings, database, "blue")
     board = library.create_board("local", "b", [two, one])
-    job = jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k")
+    job = jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k", user="local")
     assert (job.request["pictures"], job.request["board"]) == ([one, two], "")
     library.remove_from_board(board.id, [two], user="local")
-    assert jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k").id == job.id
-    refused(lambda: jobs.submit("look", {"pictures": [upload(settings, database, user="eve")]}), 404, "pictures")
-    refused(lambda: jobs.submit("look", {"pictures": ["../x"]}), 422, "pictures.0")
+    assert jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k", user="local").id == job.id
+    refused(
+        lambda: jobs.submit("look", {"pictures": [upload(settings, database, user="eve")]}, user="local"),
+        404,
+        "pictures",
+    )
+    refused(lambda: jobs.submit("look", {"pictures": ["../x"]}, user="local"), 422, "pictures.0")
     assert len(jobs.list(user="local")) == 1
 
 
@@ -313,12 +318,12 @@ def test_records_are_read_in_their_order_from_any_place(jobs: Jobs, database: Da
     job = submit(jobs)
     events = jobs.events(job.id, user="local")
     assert next(events).job.results == 0
-    jobs.lease()
+    jobs.leases.take()
     next(events)
     with database.write() as session:
         for index in (2, 0, 1):
             session.add(ResultRow(job_id=job.id, index=index, owner="local", data={"n": index * 10}, notes=[]))
-    jobs.output(job.id)
+    jobs.leases.output(job.id)
     event = next(events)
     assert (event.kind, event.job.results) == ("output", 3)
     assert jobs.results(job.id, user="local") == [{"index": index, "n": index * 10} for index in range(3)]
@@ -326,7 +331,7 @@ def test_records_are_read_in_their_order_from_any_place(jobs: Jobs, database: Da
     assert jobs.results(job.id, user="local", after=2) == []
     refused(lambda: jobs.results(job.id, user="eve"), 404)
     jobs.cancel(job.id, user="local")
-    jobs.cancelled(job.id)
+    jobs.leases.cancelled(job.id)
     assert len(jobs.results(job.id, user="local")) == 3
     events.close()
 
@@ -334,8 +339,8 @@ def test_records_are_read_in_their_order_from_any_place(jobs: Jobs, database: Da
 def test_waiting_ends_with_the_job_or_with_the_time(jobs: Jobs) -> None:
     job = submit(jobs)
     assert jobs.wait(job.id, user="local", timeout=0.05).status == "queued"
-    jobs.lease()
-    ending = threading.Thread(target=lambda: (threading.Event().wait(0.05), jobs.done(job.id)))
+    jobs.leases.take()
+    ending = threading.Thread(target=lambda: (threading.Event().wait(0.05), jobs.leases.done(job.id)))
     ending.start()
     assert jobs.wait(job.id, user="local", timeout=60).status == "done"
     ending.join()
@@ -349,15 +354,15 @@ def test_who_asked_hears_of_every_end(jobs: Jobs) -> None:
     def fail(job: Job) -> None:
         raise RuntimeError
 
-    jobs.on_finish(fail)  # one bad listener stops nobody
-    jobs.on_finish(lambda job: heard.append((job.id, job.status)))
+    jobs.leases.on_finish(fail)  # one bad listener stops nobody
+    jobs.leases.on_finish(lambda job: heard.append((job.id, job.status)))
     done, failed, cancelled = (submit(jobs).id for _ in range(3))
     for _ in range(2):
-        jobs.lease()
-    jobs.done(done)
-    jobs.fail(failed, "No.")
+        jobs.leases.take()
+    jobs.leases.done(done)
+    jobs.leases.fail(failed, "No.")
     jobs.cancel(cancelled, user="local")
-    jobs.done(done)
+    jobs.leases.done(done)
     assert heard == [(done, "done"), (failed, "failed"), (cancelled, "cancelled")]
 
 
@@ -368,13 +373,16 @@ class Idle:
     """An executor that does nothing, with the families that it is told to hold."""
 
     def __init__(self, *families: str, status: Any = "ready") -> None:
-        self._state = WorkerState(status, residents=tuple(ResidentModel(each, 1, "cpu", 0, ()) for each in families))
+        self._state = WorkerState(status, residents=tuple(Resident(each, 1, "cpu", 0, ()) for each in families))
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def submitted(self) -> None: ...
     def cancel(self, job_id: str) -> None: ...
     def command(self, op: Any, family: str) -> None: ...
+    def read(self, family: str, texts: Sequence[str]) -> Future[Any]:
+        return Future()
+
     def state(self) -> WorkerState:
         return self._state
 
@@ -415,15 +423,15 @@ def test_no_estimate_while_the_worker_is_not_there(jobs: Jobs, database: Databas
 
 def test_a_running_job_is_measured_by_its_own_steps(jobs: Jobs) -> None:
     job = submit(jobs, steps=4)
-    jobs.lease()
+    jobs.leases.take()
     assert jobs.get(job.id, user="local").eta_seconds is None
     for step in (1, 2):
         threading.Event().wait(0.05)
-        jobs.progress(job.id, step, 4)
-    pace = jobs.step_seconds(job.id)
+        jobs.leases.progress(job.id, step, 4)
+    pace = jobs.leases.step_seconds(job.id)
     assert pace is not None
     assert jobs.get(job.id, user="local").eta_seconds == pytest.approx(2 * pace)
-    jobs.progress(job.id, 4, 4)
+    jobs.leases.progress(job.id, 4, 4)
     assert jobs.get(job.id, user="local").eta_seconds == 0
 
 
@@ -431,13 +439,13 @@ def test_an_estimate_that_proved_wrong_is_dropped(jobs: Jobs, database: Database
     jobs.attach(Idle("starter"))
     finish(jobs, database, 0.001, steps=4)
     job = submit(jobs, steps=4)
-    jobs.lease()
+    jobs.leases.take()
     threading.Event().wait(0.05)
     assert jobs.get(job.id, user="local").eta_seconds is None
-    jobs.progress(job.id, 1, 4)
+    jobs.leases.progress(job.id, 1, 4)
     threading.Event().wait(0.05)
-    jobs.progress(job.id, 2, 4)
-    pace = jobs.step_seconds(job.id)
+    jobs.leases.progress(job.id, 2, 4)
+    pace = jobs.leases.step_seconds(job.id)
     assert pace is not None
     assert jobs.get(job.id, user="local").eta_seconds == pytest.approx(2 * pace)
 
@@ -449,12 +457,12 @@ def test_events_begin_with_a_snapshot_and_end_with_the_end(jobs: Jobs) -> None:
     job = submit(jobs)
     events = jobs.events(job.id, user="local")
     assert next(events).job == job
-    jobs.lease()
+    jobs.leases.take()
     assert next(events).job.status == "running"
-    jobs.progress(job.id, 1, 6, "Drawing", b"webp")
+    jobs.leases.progress(job.id, 1, 6, "Drawing", b"webp")
     event = next(events)
     assert (event.kind, event.job.step, event.job.message, event.preview) == ("progress", 1, "Drawing", b"webp")
-    jobs.done(job.id, ["cut", "cut"])
+    jobs.leases.done(job.id, ["cut", "cut"])
     last = list(events)
     assert [each.job.status for each in last] == ["done"]
     assert last[0].job.notes == ("cut",)
@@ -462,13 +470,13 @@ def test_events_begin_with_a_snapshot_and_end_with_the_end(jobs: Jobs) -> None:
 
 def test_who_comes_back_gets_the_newest_state_and_preview(jobs: Jobs) -> None:
     job = submit(jobs)
-    jobs.lease()
-    jobs.progress(job.id, 3, 6, preview=b"webp")
+    jobs.leases.take()
+    jobs.leases.progress(job.id, 3, 6, preview=b"webp")
     again = jobs.events(job.id, user="local")
     snapshot = next(again)
     assert (snapshot.kind, snapshot.job.step, snapshot.preview) == ("state", 3, b"webp")
     again.close()
-    jobs.done(job.id)
+    jobs.leases.done(job.id)
     assert [each.job.status for each in jobs.events(job.id, user="local")] == ["done"]
 
 
@@ -476,10 +484,10 @@ def test_a_slow_reader_skips_progress_but_no_change_of_state(jobs: Jobs) -> None
     job = submit(jobs)
     events = jobs.events(job.id, user="local")
     next(events)
-    jobs.lease()
+    jobs.leases.take()
     for step in range(1, 100):
-        jobs.progress(job.id, step, 100, preview=b"webp" if step == 50 else None)
-    jobs.done(job.id)
+        jobs.leases.progress(job.id, step, 100, preview=b"webp" if step == 50 else None)
+    jobs.leases.done(job.id)
     read = list(events)
     assert [(each.kind, each.job.status) for each in read] == [
         ("state", "running"),
@@ -505,11 +513,78 @@ def test_events_reach_an_event_loop(jobs: Jobs) -> None:
         async for event in jobs.aevents(job.id, user="local"):
             statuses.append(event.job.status)
             if len(statuses) == 1:
-                await asyncio.to_thread(jobs.lease)
-                await asyncio.to_thread(jobs.fail, job.id, "No.")
+                await asyncio.to_thread(jobs.leases.take)
+                await asyncio.to_thread(jobs.leases.fail, job.id, "No.")
         return statuses
 
     assert asyncio.run(read()) == ["queued", "running", "failed"]
+
+
+def test_one_stream_tells_of_all_jobs_of_a_user_and_of_the_worker(jobs: Jobs) -> None:
+    jobs.attach(Idle("starter"))
+    over, first = submit(jobs), submit(jobs)
+    jobs.cancel(over.id, user="local")
+
+    async def read() -> None:
+        stream = jobs.aevents_all(user="local")
+
+        async def told(count: int) -> list[tuple[str, str, int | None]]:
+            found = [await anext(stream) for _ in range(count)]
+            assert all(isinstance(event, JobEvent) for event in found)
+            return [(e.job.id, e.job.status, e.job.position) for e in found if isinstance(e, JobEvent)]
+
+        start = await anext(stream)
+        assert isinstance(start, WorkerEvent) and start.state.status == "ready"
+        assert await told(1) == [(first.id, "queued", 1)]
+        submit(jobs, user="eve")
+        jobs.submit("hush", {}, user="local")
+        second = await asyncio.to_thread(submit, jobs)
+        assert await told(1) == [(second.id, "queued", 3)]
+        jobs.leases.take()
+        jobs.leases.progress(first.id, 1, 6)
+        assert await told(3) == [
+            (first.id, "running", None),
+            (second.id, "queued", 2),
+            (first.id, "running", None),
+        ]
+        jobs.leases.worker(WorkerState("busy"))
+        busy = await anext(stream)
+        assert isinstance(busy, WorkerEvent) and busy.state.status == "busy"
+        jobs.leases.done(first.id)
+        assert (await told(2))[0] == (first.id, "done", None)  # and goes on
+        jobs.close()
+        assert [event async for event in stream] == []
+
+    asyncio.run(read())
+
+
+def test_a_reader_who_takes_nothing_is_dropped(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.jobs.live.MOST_PENDING", 5)
+    job = submit(jobs)
+    events = jobs.events(job.id, user="local")
+    next(events)
+    jobs.leases.take()
+    for _ in range(6):
+        jobs.leases.output(job.id)
+    assert len(list(events)) == 7  # what it was sent, and then no more
+
+
+def test_many_streams_hold_no_thread_and_no_connection(jobs: Jobs, database: Database) -> None:
+    job = submit(jobs)
+
+    async def read() -> None:
+        before = threading.active_count()
+        streams: list[Any] = [jobs.aevents(job.id, user="local") for _ in range(300)]
+        streams += [jobs.aevents_all(user="local") for _ in range(200)]
+        assert len(await asyncio.gather(*(anext(stream) for stream in streams))) == 500
+        waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
+        assert threading.active_count() <= before + 4
+        assert database.engine.pool.status().endswith("Current Checked out connections: 0")
+        await asyncio.to_thread(jobs.leases.take)
+        assert {event.job.status for event in await asyncio.gather(*waiting)} == {"running"}
+        await asyncio.gather(*(stream.aclose() for stream in streams))
+
+    asyncio.run(read())
 
 
 def test_the_end_of_the_server_ends_the_streams(jobs: Jobs) -> None:
@@ -526,33 +601,33 @@ def test_the_end_of_the_server_ends_the_streams(jobs: Jobs) -> None:
 
 def test_a_lost_job_runs_again_first_with_the_same_request_three_times(jobs: Jobs) -> None:
     job, behind = submit(jobs), submit(jobs)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        leased = jobs.lease()
+    for attempt in range(1, MAX_LOSSES + 1):
+        leased = jobs.leases.take()
         assert leased is not None
         assert (leased.id, leased.attempt, leased.request) == (job.id, attempt, job.request)
-        jobs.lost(job.id, "The worker stopped")
+        jobs.leases.lost(job.id, "The worker stopped")
     over = jobs.get(job.id, user="local")
     assert (over.status, over.error) == (
         "failed",
         "The worker stopped 3 times in this job: try a smaller size or another model.",
     )
-    leased = jobs.lease()
+    leased = jobs.leases.take()
     assert leased is not None
     assert leased.id == behind.id
 
 
 def test_a_cancelled_job_is_not_run_again_after_a_loss(jobs: Jobs) -> None:
     job = submit(jobs)
-    jobs.lease()
+    jobs.leases.take()
     assert jobs.cancel(job.id, user="local").status == "running"
-    jobs.lost(job.id, "The worker stopped")
+    jobs.leases.lost(job.id, "The worker stopped")
     assert jobs.get(job.id, user="local").status == "cancelled"
 
 
 def test_a_job_given_back_has_lost_no_attempt(jobs: Jobs) -> None:
     job = submit(jobs)
-    jobs.lease()
-    jobs.give_back(job.id)
+    jobs.leases.take()
+    jobs.leases.give_back(job.id)
     again = jobs.get(job.id, user="local")
     assert (again.status, again.attempt, again.position) == ("queued", 0, 1)
 
@@ -561,24 +636,43 @@ def test_a_start_queues_what_was_running_and_ends_what_was_cancelled(build: Call
     before = build()
     ids = [submit(before).id for _ in range(4)]
     for _ in range(3):
-        before.lease()
-    before.done(ids[0])
+        before.leases.take()
+    before.leases.done(ids[0])
     before.cancel(ids[1], user="local")
     after = build()
     after.recover()
     found = [(job.status, job.attempt) for job in (after.get(id, user="local") for id in ids)]
-    assert found == [("done", 1), ("cancelled", 1), ("queued", 1), ("queued", 0)]
+    assert found == [("done", 1), ("cancelled", 1), ("queued", 0), ("queued", 0)]
     after.recover()
     assert [after.get(id, user="local").status for id in ids] == ["done", "cancelled", "queued", "queued"]
 
 
-def test_a_job_that_takes_the_server_down_each_time_is_given_up(build: Callable[..., Jobs]) -> None:
+def test_ends_of_the_server_are_not_the_jobs_own_until_the_tenth(build: Callable[..., Jobs]) -> None:
     id = submit(build()).id
-    for _ in range(MAX_ATTEMPTS):
-        jobs = build()
-        assert jobs.lease() is not None
+    for stops in range(MAX_STOPS):
+        job = build().get(id, user="local")
+        assert (job.status, job.attempt) == ("queued", 0), stops
+        assert build().leases.take() is not None
         build().recover()
-    assert build().get(id, user="local").status == "failed"
+    over = build().get(id, user="local")
+    assert (over.status, over.error) == (
+        "failed",
+        "The studio stopped 10 times in this job: try a smaller size or another model.",
+    )
+
+
+def test_losses_count_anew_once_something_was_kept(jobs: Jobs, database: Database) -> None:
+    job = submit(jobs)
+    for index in range(2 * MAX_LOSSES):
+        assert jobs.leases.take() is not None
+        with database.write() as session:
+            session.add(ResultRow(job_id=job.id, index=index, owner="local", data={}, notes=[], created_at=now()))
+        jobs.leases.lost(job.id, "The worker stopped")
+    assert jobs.get(job.id, user="local").status == "queued"
+    for _ in range(MAX_LOSSES - 1):
+        assert jobs.leases.take() is not None
+        jobs.leases.lost(job.id, "The worker stopped")
+    assert jobs.get(job.id, user="local").status == "failed"
 
 
 def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, jobs: Jobs) -> None:
@@ -587,7 +681,7 @@ def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, 
         Image.new("RGB", (256, 256)), parameters={}
     )
     job = submit(jobs, count=3)
-    jobs.lease()
+    jobs.leases.take()
     assets = [
         gallery.add(
             released, owner="local", job_id=job.id, index=index, capability="gradient", family="", seed=0, parameters={}
@@ -595,7 +689,7 @@ def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, 
         for index in range(2)
     ]
     jobs.cancel(job.id, user="local")
-    jobs.cancelled(job.id)
+    jobs.leases.cancelled(job.id)
     over = jobs.get(job.id, user="local")
     assert (over.status, over.asset_ids) == ("cancelled", tuple(asset.id for asset in assets))
     assert gallery.page(user="local").total == 2
@@ -605,9 +699,9 @@ def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, 
 def test_steps_and_times_of_a_finished_job_are_remembered(jobs: Jobs) -> None:
     job = submit(jobs, steps=6)
     started = now()
-    jobs.lease()
-    jobs.progress(job.id, 6, 6)
-    jobs.done(job.id)
+    jobs.leases.take()
+    jobs.leases.progress(job.id, 6, 6)
+    jobs.leases.done(job.id)
     over = jobs.get(job.id, user="local")
     assert (over.step, over.steps, over.message) == (6, 6, "")
     assert over.started_at is not None

@@ -124,7 +124,7 @@ def test_the_capability_of_the_guide_goes_through_the_whole_studio(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     studio = launch(capabilities="guide_capability:ALL")
-    job = studio.jobs.submit("recolour", {"colour": "plum", "seed": 3})
+    job = studio.jobs.submit("recolour", {"colour": "plum", "seed": 3}, user="local")
     last = [event.job for event in studio.jobs.events(job.id, user="local")][-1]
     assert last.status == "done", last.error
     asset = studio.gallery.get(last.asset_ids[0], user="local")

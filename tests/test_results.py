@@ -30,7 +30,7 @@ def finish(studio: Studio, job: Job) -> Job:
 def test_records_survive_the_loss_of_the_worker_and_are_not_made_twice(studio: Studio) -> None:
     ids = hand_in(studio, "red", "lime", "blue", "white")
     studio.library.file(ids[1], user="local").unlink()
-    job = studio.jobs.submit("look", {"pictures": ids, "die_before": 3})
+    job = studio.jobs.submit("look", {"pictures": ids, "die_before": 3}, user="local")
     kinds = [event.kind for event in studio.jobs.events(job.id, user="local")]
     over = finish(studio, job)
     assert (over.status, over.attempt, over.results, over.asset_ids) == ("done", 2, 4, ())
@@ -46,7 +46,7 @@ def test_records_survive_the_loss_of_the_worker_and_are_not_made_twice(studio: S
     assert (studio.settings.data_dir / "looked").read_text().split() == ["0", "1", "2", "3", "3"]
     assert over.notes == tuple(f"Looked at {name}.png." for name in ("red", "lime", "blue", "white"))
 
-    hush = finish(studio, studio.jobs.submit("hush", {"pictures": [ids[0]]}))
+    hush = finish(studio, studio.jobs.submit("hush", {"pictures": [ids[0]]}, user="local"))
     assert (hush.status, hush.results) == ("done", 1)
     with studio.database.read() as session:
         row = session.scalars(select(EmbeddingRow)).one()
@@ -57,7 +57,7 @@ def test_records_survive_the_loss_of_the_worker_and_are_not_made_twice(studio: S
 def test_a_cancelled_job_keeps_the_records_it_has_given(launch: Callable[..., Studio]) -> None:
     studio = launch(executor="inprocess")
     ids = hand_in(studio, "red", "lime", "blue", "white")
-    job = studio.jobs.submit("look", {"pictures": ids, "step_seconds": 1.0})
+    job = studio.jobs.submit("look", {"pictures": ids, "step_seconds": 1.0}, user="local")
     for event in studio.jobs.events(job.id, user="local"):
         if event.job.results == 1:
             studio.jobs.cancel(job.id, user="local")

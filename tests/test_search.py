@@ -263,7 +263,7 @@ def test_questions_that_cannot_be_answered_are_refused_in_a_sentence(studio: Stu
 def test_words_say_that_they_wait_while_the_worker_is_busy(
     studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawing = studio.jobs.submit("text-to-image", {"prompt": "an apple", "steps": 100, "count": 4})
+    drawing = studio.jobs.submit("text-to-image", {"prompt": "an apple", "steps": 100, "count": 4}, user="local")
     until(lambda: studio.jobs.get(drawing.id, user="local").status == "running")
     monkeypatch.setattr("studio.search.WAIT_SECONDS", 0.2)
     with pytest.raises(StudioError, match="busy with another job") as caught:

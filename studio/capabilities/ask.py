@@ -52,6 +52,7 @@ class Ask(Capability):
     summary = "Answer a question about a picture."
     request = AskRequest
     makes = "records"
+    light = 1
     priority = 10
 
     def prepare(self, request: AskRequest, catalog: Catalog) -> AskRequest:

@@ -30,6 +30,7 @@ class Caption(Capability):
     summary = "Describe pictures in a sentence."
     request = CaptionRequest
     makes = "records"
+    light = 4
 
     def prepare(self, request: CaptionRequest, catalog: Catalog) -> CaptionRequest:
         check_pictures(request)

@@ -56,6 +56,7 @@ class Checklist(Capability):
     summary = "Sort pictures into pass, look and fail by yes/no questions."
     request = ChecklistRequest
     makes = "records"
+    light = 8
 
     def prepare(self, request: ChecklistRequest, catalog: Catalog) -> ChecklistRequest:
         check_pictures(request)

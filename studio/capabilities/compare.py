@@ -43,6 +43,7 @@ class Compare(Capability):
     summary = "Measure how close two sets of pictures are, and how varied each is."
     request = CompareRequest
     makes = "records"
+    light = 8
 
     def prepare(self, request: CompareRequest, catalog: Catalog) -> CompareRequest:
         check_pictures(request)

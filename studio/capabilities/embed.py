@@ -41,6 +41,7 @@ class Embed(Capability):
     summary = "Make pictures findable."
     request = EmbedRequest
     makes = "records"
+    light = 20
     priority = -10
     hidden = True
 

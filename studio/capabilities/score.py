@@ -27,6 +27,7 @@ class Score(Capability):
     summary = "Measure how well pictures fit their prompts, and how sharp they are."
     request = ScoreRequest
     makes = "records"
+    light = 8
 
     def prepare(self, request: ScoreRequest, catalog: Catalog) -> ScoreRequest:
         check_pictures(request)

@@ -51,6 +51,7 @@ class Watch(Capability):
     summary = "Tell what a clip shows, second by second."
     request = WatchRequest
     makes = "records"
+    light = 1
 
     def prepare(self, request: WatchRequest, catalog: Catalog) -> WatchRequest:
         check_pictures(request, MAX_CLIPS)

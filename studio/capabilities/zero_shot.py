@@ -48,6 +48,7 @@ class ZeroShot(Capability):
     summary = "Tell which of any labels fits each picture."
     request = ZeroShotRequest
     makes = "records"
+    light = 8
 
     def prepare(self, request: ZeroShotRequest, catalog: Catalog) -> ZeroShotRequest:
         check_pictures(request)

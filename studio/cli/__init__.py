@@ -656,7 +656,7 @@ class _Own:
         self._studio = studio
 
     def submit(self, capability: str, request: dict[str, Any]) -> Job:
-        return self._studio.jobs.submit(capability, request, source="cli")
+        return self._studio.jobs.submit(capability, request, user="local", source="cli")
 
     def events(self, id: str) -> Iterator[Job]:
         for event in self._studio.jobs.events(id, user="local"):

@@ -32,7 +32,7 @@ from studio.models.catalog import Catalog
 from studio.models.families import TASKS, Family, Hardware
 from studio.models.inspection import check_local, read_header
 from studio.models.scheduling import build_scheduler
-from studio.models.spec import UNDERSTANDING, PipelineSpec
+from studio.models.spec import UNDERSTANDING, PipelineSpec, Resident
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,18 +62,6 @@ READER_RELIEFS = (
     "Memory is short, so the pictures were read on the processor; this is slower.",
 )
 """The same for models that read pictures."""
-
-
-@dataclass(frozen=True)
-class Resident:
-    """A family in memory, as shown in the Models tab."""
-
-    family: str
-    bytes: int
-    device: str
-    last_used: float
-    """Seconds since the epoch."""
-    tasks: tuple[str, ...]
 
 
 class OutOfMemory(StudioError):

@@ -17,3 +17,15 @@ class PipelineSpec:
     """One of `families.TASKS`, or "understanding" for the reader of a family that understands pictures."""
     sampler: str = ""
     """Sampler id; empty is the family's own."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A family whose weights are in memory."""
+
+    family: str
+    bytes: int
+    device: str
+    last_used: float
+    """Seconds since the epoch."""
+    tasks: tuple[str, ...]

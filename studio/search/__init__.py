@@ -150,7 +150,7 @@ class Search:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        jobs.on_finish(self._finished)
+        jobs.leases.on_finish(self._finished)
 
     def start(self) -> None:
         """Begin to embed what has no vector of the current model."""

@@ -110,6 +110,12 @@ class JobRow(Base):
     priority: Mapped[int] = mapped_column(default=0)
     """Its capability's: higher goes first."""
     work: Mapped[float] = mapped_column(default=1.0)
+    light: Mapped[bool] = mapped_column(default=False)
+    """A small answer that may be given beside a drawing."""
+    losses: Mapped[int] = mapped_column(default=0)
+    """Workers that died with it, one after the other, since it last kept something."""
+    stops: Mapped[int] = mapped_column(default=0)
+    """Ends of the server while it ran."""
     seconds: Mapped[float | None]
     """Wall time of the attempt that finished, model loading included."""
     load_seconds: Mapped[float] = mapped_column(default=0.0)

@@ -12,8 +12,8 @@ from studio.ui.markup import ago, finish, html, icon, join, licence_badge, size_
 
 if TYPE_CHECKING:
     from studio import Studio
+    from studio.jobs import WorkerState
     from studio.models.families import Family
-    from studio.worker import WorkerState
 
 _STATUS = {
     "starting": "Worker is starting", "ready": "Ready", "busy": "Working", "stopped": "Worker has stopped",

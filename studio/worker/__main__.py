@@ -1,3 +1,3 @@
-from studio.worker import main
+from studio.worker.child import main
 
 main()
