@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from studio.capabilities import BY_NAME
 from studio.capabilities.text_to_image import TextToImageRequest
 from studio.capability import Output
-from studio.drawing.denoise import Preview
+from studio.drawing.preview import Preview
 from studio.errors import Cancelled, StudioError
 from studio.models.catalog import Catalog
 from studio.models.manager import ModelManager

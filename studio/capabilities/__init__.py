@@ -7,6 +7,7 @@ from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
 from studio.capabilities.embed import Embed, EmbedText
+from studio.capabilities.image_to_image import ImageToImage
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
 from studio.capabilities.watch import Watch
@@ -15,6 +16,7 @@ from studio.capability import Capability
 
 ALL: tuple[Capability, ...] = (
     TextToImage(),
+    ImageToImage(),
     ZeroShot(),
     Ask(),
     Caption(),

@@ -1,0 +1,90 @@
+"""Image to image: a picture is drawn over, more or less of it kept (SDEdit, Meng et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from PIL.Image import Resampling
+from pydantic import Field
+
+from studio.capability import Capability, Context, Output, Words
+from studio.drawing.plan import Plan
+from studio.drawing.request import DrawingRequest, check_words, check_work, fill, pixels, steps_run
+from studio.drawing.sizes import check_size, size_like
+from studio.errors import StudioError
+from studio.models.catalog import Catalog
+from studio.references import PictureId
+
+
+class ImageToImageRequest(DrawingRequest):
+    """Which picture to draw over, and what it becomes."""
+
+    picture: PictureId = Field(description="Id of a gallery picture or upload to start from.")
+    strength: float = Field(
+        default=0.6,
+        ge=0.05,
+        le=1,
+        description="How much is drawn anew: low keeps shapes and colours, high keeps little but the layout.",
+    )
+    width: int | None = Field(
+        default=None, ge=64, le=4096, description="Width in pixels; empty follows the picture's shape."
+    )
+    height: int | None = Field(
+        default=None, ge=64, le=4096, description="Height in pixels; empty follows the picture's shape."
+    )
+
+
+class ImageToImage(Capability):
+    """See `ImageToImageRequest`."""
+
+    name = "image-to-image"
+    title = "Image to image"
+    summary = "Draw a picture over, keeping as much of it as you like."
+    request = ImageToImageRequest
+    makes = "pictures"
+
+    def prepare(self, request: ImageToImageRequest, catalog: Catalog) -> ImageToImageRequest:
+        filled = fill(request, catalog, self.name, strength=request.strength)
+        if (request.width is None) != (request.height is None):
+            missing = "width" if request.width is None else "height"
+            raise StudioError("Give both width and height, or neither to follow the picture's shape.", field=missing)
+        if request.width is not None and request.height is not None:
+            check_size(catalog.get(filled.model), request.width, request.height)
+        family = catalog.get(filled.model)
+        check_work(filled.count * (filled.steps or 1) * pixels(filled, family))
+        return filled
+
+    def check(self, request: ImageToImageRequest, words: Words) -> None:
+        check_words(request, words)
+
+    def work(self, request: ImageToImageRequest) -> float:
+        """Pictures x steps that run x pixels; where the size follows the picture, that of a usual one."""
+        size = (request.width or 512) * (request.height or 512)
+        return float(request.count * steps_run(request.steps or 1, request.strength) * size)
+
+    def run(self, request: ImageToImageRequest, context: Context) -> Iterator[Output]:
+        family = context.catalog.require(request.model)
+        source = context.picture(request.picture)
+        width, height = request.width, request.height
+        if width is None or height is None:
+            width, height = size_like(family, *source.size)
+        scale = family.pixel_scale
+        start = source.resize((width // scale, height // scale), Resampling.LANCZOS)
+
+        def inputs(count: int) -> Mapping[str, Any]:
+            return {"image": [start] * count}
+
+        return Plan(
+            self.name,
+            self.name,
+            request,
+            context,
+            family,
+            width,
+            height,
+            strength=request.strength,
+            inputs=inputs,
+            more={"strength": request.strength},
+            parents=(request.picture,),
+        ).run()
