@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio import Studio
 from studio.capabilities import BY_NAME
 from studio.capabilities.image_to_image import ImageToImageRequest
 from studio.capability import Output
@@ -40,6 +43,12 @@ def stripes(width: int = 320, height: int = 256) -> Image.Image:
     return Image.fromarray(
         np.stack([np.tile(row, (height, 1)), np.full((height, width), 90, np.uint8)] * 2, 2)[..., :3]
     )
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def ask(**fields: Any) -> ImageToImageRequest:
@@ -126,3 +135,31 @@ def test_the_size_follows_the_shape_of_the_source(
     assert (outputs[0].parameters["width"], outputs[0].parameters["height"]) == (width, height)
     if 0.5 < shape[0] / shape[1] < 2:
         assert width / height == pytest.approx(shape[0] / shape[1], rel=0.05)
+
+
+def test_an_upload_becomes_a_picture_that_knows_where_it_came_from(launch: Callable[..., Studio]) -> None:
+    studio = launch(capabilities="studio.capabilities:ALL")
+    upload = studio.library.add(png(Image.new("RGB", (200, 200), "red")), "mine.png", user="local")
+    foreign = studio.library.add(png(Image.new("RGB", (64, 64), "red")), "theirs.png", user="eve")
+    with pytest.raises(StudioError, match="no picture") as caught:
+        studio.jobs.submit("image-to-image", {"prompt": "a frog", "picture": foreign.id}, user="local")
+    assert (caught.value.status, caught.value.field) == (404, "picture")
+    with pytest.raises(StudioError, match="no saved style 'ink'") as caught:
+        studio.jobs.submit(
+            "image-to-image", {"prompt": "a frog", "picture": upload.id, "styles": ["ink"]}, user="local"
+        )
+    assert caught.value.field == "styles"
+    studio.words.save_style("local", "plain", "{prompt} on a red background")
+    asked = {"prompt": "a frog", "picture": upload.id, "steps": 6, "strength": 0.7, "styles": ["plain"], "count": 2}
+    job = studio.jobs.wait(studio.jobs.submit("image-to-image", asked, user="local").id, user="local", timeout=120)
+    assert job.status == "done", job.error
+    assert len(job.asset_ids) == 2
+    for id in job.asset_ids:
+        asset = studio.gallery.get(id, user="local")
+        assert asset.prompt == "a frog on a red background"
+        assert studio.library.lineage(id, user="local").uploads == (upload,)
+    # A picture made here is a source like any other, and is its child's parent.
+    asked = {"prompt": "a cat", "picture": job.asset_ids[0], "steps": 6}
+    again = studio.jobs.wait(studio.jobs.submit("image-to-image", asked, user="local").id, user="local", timeout=120)
+    line = studio.library.lineage(job.asset_ids[0], user="local")
+    assert [each.id for each in line.children] == list(again.asset_ids)
