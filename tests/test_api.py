@@ -17,10 +17,12 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from studio import Studio
-from studio.api import create_api, current_user
+from studio.api import create_api
+from studio.api.users import current_user
 from studio.capabilities import ALL
 from studio.media.images import write_png
 
+USER = "local"
 BASE = "http://localhost:7860"
 
 
@@ -41,7 +43,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture
 def app(running: Studio) -> FastAPI:
-    return create_api(running)
+    return create_api(running, user=USER)
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ class TestPictures:
     def test_an_asset_is_served_byte_for_byte(self, client: TestClient, running: Studio) -> None:
         (id,) = finish(client, seed=5)["asset_ids"]
         answer = client.get(f"/api/v1/assets/{id}")
-        assert answer.content == running.gallery.file(id, user="local").read_bytes()
+        assert answer.content == running.gallery.file(id, user=USER).read_bytes()
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "immutable" in answer.headers["cache-control"]
@@ -364,14 +366,14 @@ class TestStudio:
         assert client.get("/readyz").json() == {"ready": True, "problems": []}
         full = running.settings.model_copy(update={"min_free_disk_mb": 10**9})
         limited = Studio(full, capabilities="tests.probe:ALL")
-        answer = TestClient(create_api(limited), base_url=BASE).get("/readyz")
+        answer = TestClient(create_api(limited, user=USER), base_url=BASE).get("/readyz")
         assert answer.status_code == 503
         assert any("disk" in problem for problem in answer.json()["problems"])
         assert any("worker" in problem for problem in answer.json()["problems"])
 
     def test_every_capability_has_a_route_whose_body_is_its_request(self, launch: Callable[..., Studio]) -> None:
         studio = launch(capabilities="studio.capabilities:ALL", executor="inprocess")
-        document = create_api(studio).openapi()
+        document = create_api(studio, user=USER).openapi()
         for capability in ALL:
             if capability.hidden:
                 assert f"/api/v1/{capability.name}" not in document["paths"]

@@ -80,7 +80,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(scope="module")
 def client(quiet: Studio) -> TestClient:
-    return TestClient(create_api(quiet), base_url="http://localhost", raise_server_exceptions=False)
+    return TestClient(create_api(quiet, user="local"), base_url="http://localhost", raise_server_exceptions=False)
 
 
 def post(client: TestClient, body: bytes) -> Any:
@@ -152,7 +152,7 @@ class TestRest:
 
     def test_a_picture_file_over_the_limit(self, quiet: Studio) -> None:
         small = Studio(quiet.settings.model_copy(update={"max_upload_mb": 1}))
-        answer = TestClient(create_api(small), base_url="http://localhost").post(
+        answer = TestClient(create_api(small, user="local"), base_url="http://localhost").post(
             "/api/v1/parameters", content=b"x" * 1_000_001
         )
         assert answer.status_code == 413
@@ -162,7 +162,9 @@ class TestRest:
         studio = Studio(Settings(data_dir=tmp_path / "data", min_free_disk_mb=10**9), capabilities="tests.probe:ALL")
         studio.database.open()
         try:
-            answer = TestClient(create_api(studio), base_url="http://localhost").post("/api/v1/gradient", json={})
+            answer = TestClient(create_api(studio, user="local"), base_url="http://localhost").post(
+                "/api/v1/gradient", json={}
+            )
             assert answer.status_code == 507
             check_sentence(answer.json()["error"], "free")
             assert studio.jobs.list(user="local") == []
@@ -174,7 +176,7 @@ class TestRest:
         studio = Studio(settings, capabilities="tests.probe:ALL")
         studio.database.open()
         try:
-            client = TestClient(create_api(studio), base_url="http://localhost")
+            client = TestClient(create_api(studio, user="local"), base_url="http://localhost")
             answers = [client.post("/api/v1/gradient", json={}) for _ in range(2)]
             assert [answer.status_code for answer in answers] == [202, 429]
             assert int(answers[1].headers["retry-after"]) > 0

@@ -21,8 +21,9 @@ import pytest
 from PIL import Image
 
 from studio.capabilities import ALL
-from studio.cli import SERVER_FILE, main
+from studio.cli import main
 from studio.media.images import write_png
+from studio.server import SERVER_FILE
 from studio.settings import ROOT, Settings
 from studio.trust import Trust
 

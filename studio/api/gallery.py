@@ -1,0 +1,93 @@
+"""The pictures that were made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import FileResponse
+
+from studio.api.schemas import IMMUTABLE, Changed, Selection, Starring
+from studio.api.users import User
+from studio.media.images import read_parameters
+from studio.store.gallery import Asset, Page
+from studio.store.library import Lineage
+
+if TYPE_CHECKING:
+    from studio import Studio
+
+
+def add_gallery(v1: APIRouter, studio: Studio) -> None:
+    gallery = studio.gallery
+
+    @v1.get("/gallery", tags=["gallery"])
+    def list_pictures(
+        user: User,
+        limit: Annotated[int, Query(ge=1, le=500)] = 60,
+        before: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+        capability: str | None = None,
+        model: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        starred: bool | None = None,
+        text: Annotated[str, Query(max_length=200, description="Occurs in the prompt.")] = "",
+        deleted: bool = False,
+    ) -> Page:
+        """Pictures, newest first."""
+        return gallery.page(
+            user=user,
+            limit=limit,
+            before=before,
+            capability=capability,
+            family=model,
+            since=since,
+            until=until,
+            starred=starred,
+            text=text,
+            deleted=deleted,
+        )
+
+    @v1.get("/gallery/{id}", tags=["gallery"])
+    def get_picture(id: str, user: User) -> Asset:
+        """One picture with all its parameters."""
+        return gallery.get(id, user=user)
+
+    @v1.get("/gallery/{id}/lineage", tags=["gallery"])
+    def get_lineage(id: str, user: User) -> Lineage:
+        """What a picture was made from, and what was made from it."""
+        return studio.library.lineage(id, user=user)
+
+    @v1.post("/gallery/star", tags=["gallery"])
+    def star(body: Starring, user: User) -> Changed:
+        for id in body.ids:
+            gallery.star(id, body.on, user=user)
+        return Changed(changed=len(body.ids))
+
+    @v1.post("/gallery/delete", tags=["gallery"])
+    def delete(body: Selection, user: User) -> Changed:
+        """Can be undone with restore for 30 days."""
+        return Changed(changed=gallery.delete(body.ids, user=user))
+
+    @v1.post("/gallery/restore", tags=["gallery"])
+    def restore(body: Selection, user: User) -> Changed:
+        return Changed(changed=gallery.restore(body.ids, user=user))
+
+    @v1.get("/assets/{id}", tags=["gallery"], response_class=FileResponse)
+    def get_asset(id: str, user: User, download: bool = False) -> FileResponse:
+        """The PNG exactly as it was released; `?download=1` makes a browser save it."""
+        asset = gallery.get(id, user=user)
+        name = f"{asset.capability}-{asset.seed}-{asset.id[:8]}.png" if download else None
+        return FileResponse(gallery.file(id, user=user), media_type="image/png", filename=name, headers=IMMUTABLE)
+
+    @v1.get("/assets/{id}/thumbnail", tags=["gallery"], response_class=FileResponse)
+    def get_thumbnail(id: str, user: User) -> FileResponse:
+        """WebP of at most 256 pixels a side."""
+        return FileResponse(gallery.thumbnail(id, user=user), media_type="image/webp", headers=IMMUTABLE)
+
+    @v1.post("/parameters", tags=["gallery"])
+    def parameters_of(
+        picture: Annotated[bytes, Body(media_type="application/octet-stream", description="PNG, JPEG or WebP file.")],
+    ) -> dict[str, Any] | None:
+        """The settings a picture file carries, ours or another tool's; null when it carries none."""
+        return read_parameters(picture)

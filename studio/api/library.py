@@ -1,0 +1,81 @@
+"""What users bring along: pictures and clips that they hand in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi import Request as HttpRequest
+from fastapi.responses import FileResponse
+
+from studio.api.schemas import IMMUTABLE, Changed, Picture, Selection
+from studio.api.users import User
+from studio.store.library import Upload
+
+if TYPE_CHECKING:
+    from studio import Studio
+
+_RAW_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+async def _raw_body(request: HttpRequest) -> bytes:
+    """Whatever its content type says."""
+    return await request.body()
+
+
+def add_library(v1: APIRouter, studio: Studio) -> None:
+    library = studio.library
+
+    @v1.post("/uploads", tags=["library"], status_code=201, openapi_extra=_RAW_BODY)
+    def upload(
+        user: User,
+        file: Annotated[bytes, Depends(_raw_body)],
+        name: Annotated[str, Query(max_length=1000, description="File name.")] = "",
+    ) -> Upload:
+        """Hand in a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
+
+        The same file a second time is the same upload.
+        """
+        return library.add(file, name, user=user)
+
+    @v1.get("/uploads", tags=["library"])
+    def list_uploads(user: User, limit: Annotated[int, Query(ge=1, le=5000)] = 200) -> list[Upload]:
+        """Newest first."""
+        return library.uploads(user, limit)
+
+    @v1.get("/uploads/{id}", tags=["library"], response_class=FileResponse)
+    def get_upload(id: str, user: User, download: bool = False) -> FileResponse:
+        """The file exactly as it was handed in; `?download=1` makes a browser save it."""
+        found = library.get(id, user=user)
+        name = found.name if download else None
+        path = library.file(id, user=user)
+        return FileResponse(path, media_type=found.media_type, filename=name, headers=IMMUTABLE)
+
+    @v1.get("/uploads/{id}/thumbnail", tags=["library"], response_class=FileResponse)
+    def get_upload_thumbnail(id: str, user: User) -> FileResponse:
+        """WebP of at most 256 pixels a side; of a clip its first frame."""
+        library.get(id, user=user)
+        return FileResponse(library.thumbnail(id, user=user), media_type="image/webp", headers=IMMUTABLE)
+
+    @v1.delete("/uploads/{id}", tags=["library"])
+    def delete_upload(id: str, user: User) -> Changed:
+        """Can be undone for 30 days, by restore or by handing the file in again."""
+        library.get(id, user=user)
+        return Changed(changed=library.delete([id], user=user))
+
+    @v1.post("/uploads/restore", tags=["library"])
+    def restore_uploads(body: Selection, user: User) -> Changed:
+        return Changed(changed=library.restore(body.ids, user=user))
+
+    @v1.get("/pictures/{id}", tags=["library"])
+    def get_any_picture(id: str, user: User) -> Picture:
+        """What is known of a gallery picture or an upload, and where its file is."""
+        source = library.source(id, user=user)
+        url = f"/api/v1/{'uploads' if library.has(id, user=user) else 'assets'}/{id}"
+        return Picture(**asdict(source), url=url, thumbnail=f"{url}/thumbnail")

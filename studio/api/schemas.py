@@ -1,0 +1,131 @@
+"""What the routes take and give that no other package defines."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from studio.jobs import Job
+from studio.references import PictureId
+from studio.store.library import Board
+from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH
+
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'"}
+"""Headers of a file whose address never means another one."""
+
+
+class Error(BaseModel):
+    """What every refusal looks like."""
+
+    error: str = Field(description="One sentence that names the fix.")
+    field: str | None = Field(None, description="The request field at fault.")
+
+
+class Submitted(BaseModel):
+    id: str = Field(description="Of the job: ask /api/v1/jobs/{id} or listen to /api/v1/jobs/{id}/events.")
+
+
+class Event(BaseModel):
+    """Data of one server-sent event; its name is state, progress or output."""
+
+    job: Job = Field(description="Its request is in the first event only: it does not change, and may be long.")
+    preview: str | None = Field(description="The picture so far as a data URI, when there is a new one.")
+
+
+class Model(BaseModel):
+    id: str
+    kind: str = Field(description="diffusion: it draws. understanding: it reads pictures.")
+    name: str
+    summary: str
+    licence: str
+    commercial: bool
+    native_size: int
+    steps: int
+    guidance: float
+    sampler: str
+    features: list[str]
+    memory_gb: float
+    download_gb: float
+    default: bool
+    available: bool = Field(description="Its weights are on this computer.")
+    resident: bool = Field(description="Its weights are in memory.")
+
+
+class Selection(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    ids: list[Annotated[str, Field(max_length=64)]] = Field(min_length=1, max_length=500, description="Asset ids.")
+
+
+class Starring(Selection):
+    on: bool = Field(True, description="False takes the star away.")
+
+
+class Changed(BaseModel):
+    changed: int = Field(description="How many pictures were changed; other people's and unknown ids are passed over.")
+
+
+class Pictures(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    pictures: list[PictureId] = Field(min_length=1, max_length=5000, description="Ids of gallery pictures or uploads.")
+
+
+class Picture(BaseModel):
+    """A gallery picture or an upload, whichever its id is of."""
+
+    id: str
+    name: str
+    prompt: str
+    is_clip: bool
+    url: str
+    thumbnail: str
+
+
+class BoardName(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+
+
+class NewBoard(BoardName):
+    pictures: list[PictureId] = Field(default=[], max_length=5000, description="Ids of gallery pictures or uploads.")
+
+
+class BoardContent(BaseModel):
+    board: Board
+    pictures: tuple[str, ...] = Field(description="Ids, in the order in which they were added.")
+
+
+class Question(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    question: str = Field(min_length=1, max_length=QUESTION_LENGTH)
+    want: bool = Field(True, description="The good answer: true is yes.")
+
+
+class NewChecklist(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+    questions: list[Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
+
+
+class Wanted(BaseModel):
+    """What to search for: the parts add up, and `unlike` is taken away."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field("", max_length=2000, description="What is to be seen, in words.")
+    like: list[PictureId] = Field(
+        default=[], max_length=20, description="Ids of pictures that the hits should be like."
+    )
+    unlike: str = Field("", max_length=2000, description="What is not to be seen, in words.")
+    limit: int = Field(60, ge=1, le=500)
+    model: str = Field("", max_length=64, description="Model id; empty is the model of the search.")
+
+
+class Health(BaseModel):
+    status: str
+    version: str
+    instance: str = Field(description="Random, new with every start: tells one server from another.")
+
+
+class Readiness(BaseModel):
+    ready: bool
+    problems: list[str]
