@@ -77,7 +77,7 @@ def _on_space(settings: Settings) -> Settings:
     if "SPACE_ID" not in os.environ:
         return settings
     names = ",".join(filter(None, (settings.allowed_hosts, os.environ.get("SPACE_HOST", ""))))
-    return settings.model_copy(update={"host": "0.0.0.0", "allowed_hosts": names})
+    return settings.model_copy(update={"host": "0.0.0.0", "allowed_hosts": names, "trusted_proxies": "*"})
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,11 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         default="", description="Extra Host names to accept, comma separated, e.g. studio.example.org."
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of reverse proxies whose X-Forwarded-* headers count, comma separated.",
+    )
+    root_path: str = Field(default="", description="Path under which a reverse proxy serves the studio: /studio.")
     data_dir: Path = Field(default=ROOT / "data", description="Database, pictures, downloaded models.")
     starter_dir: Path = Field(default=ROOT / "assets" / "starter", description="The starter models.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in data_dir.")
@@ -49,6 +55,14 @@ class Settings(BaseSettings):
         default="", description="Folder of an image-classification model with an 'nsfw' label; fails closed."
     )
     max_upload_mb: int = Field(default=20, ge=1, description="Largest file a user may hand in.")
+
+    @field_validator("root_path")
+    @classmethod
+    def _as_root(cls, given: str) -> str:
+        path = f"/{given.strip('/ ')}" if given.strip("/ ") else ""
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or "/.." in path:
+            raise ValueError("write a path such as /studio, of letters, digits and . _ ~ - only")
+        return path
 
     @property
     def database(self) -> str:

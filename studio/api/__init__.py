@@ -16,12 +16,16 @@ from studio.api.jobs import add_capabilities, add_jobs
 from studio.api.library import add_library
 from studio.api.models import add_models
 from studio.api.probes import add_probes
+from studio.api.proxies import Proxies
 from studio.api.refusals import ERRORS, add_refusals
 from studio.api.search import add_search
 from studio.api.words import add_words
 
 if TYPE_CHECKING:
     from studio import Studio
+
+_ENVELOPE = 100_000
+"""Bytes that a form wraps around a file."""
 
 
 def create_api(studio: Studio, *, user: str) -> FastAPI:
@@ -45,11 +49,18 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     api.state.instance = secrets.token_hex(16)
     api.state.user = user
     settings = studio.settings
+    largest = settings.max_upload_mb * 1_000_000
     api.add_middleware(
         Guard,
         names=(settings.host, *settings.allowed_hosts.split(",")),
         framed="SPACE_ID" in os.environ,
-        limits=dict.fromkeys(("/api/v1/parameters", "/api/v1/uploads"), settings.max_upload_mb * 1_000_000),
+        proxies=Proxies(settings.trusted_proxies),
+        root=settings.root_path,
+        limits={
+            "/api/v1/parameters": largest,
+            "/api/v1/uploads": largest,
+            "/gradio_api/upload": largest + _ENVELOPE,
+        },
     )
     add_refusals(api)
     v1 = APIRouter(prefix="/api/v1", responses=ERRORS)

@@ -1,4 +1,4 @@
-"""What every request passes before anything else sees it: Host, origin, body size; and the headers every answer gets.
+"""What every request passes before anything else sees it: proxy, Host, origin, body size; and every answer's headers.
 
 Plain ASGI, so that event streams and Gradio's own traffic flow through untouched.
 """
@@ -6,17 +6,21 @@ Plain ASGI, so that event streams and Gradio's own traffic flow through untouche
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+import re
+from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-MAX_JSON = 1_000_000
-"""Bytes of a request body under /api/; uploads have their own limit."""
+from studio.api.proxies import Proxies
 
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+MAX_BODY = 1_000_000
+"""Bytes of a request body; uploads have their own limit."""
+
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9._-]{1,253}))(?::(?P<port>\d{1,5}))?")
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROBES = frozenset({"/healthz", "/readyz"})
 """Asked by address, not by name, and they tell nothing."""
@@ -26,18 +30,35 @@ _POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
+_FOREIGN = (
+    "Another website asked for this, so it was refused; use the studio's own page, or a program. "
+    "Behind a reverse proxy, name it in STUDIO_TRUSTED_PROXIES."
+)
 
 
 class Guard:
-    """Refuses foreign Host names (DNS rebinding) and requests that another site makes a browser send (CSRF).
+    """Refuses foreign Host names (DNS rebinding) and what another site makes a browser ask for (CSRF, inclusion).
 
     ``names`` are accepted beside the local ones; "*" accepts every name. ``framed`` lets other sites show the page in a
-    frame, as Hugging Face Spaces do. ``limits`` maps a path under /api/ to its largest body in bytes.
+    frame, as Hugging Face Spaces do. ``root`` is the path under which a reverse proxy serves the studio, such as
+    "/studio"; requests may come with or without it. ``limits`` maps a path to its largest body in bytes.
     """
 
-    def __init__(self, app: ASGIApp, *, names: Iterable[str], framed: bool, limits: dict[str, int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        names: Iterable[str],
+        framed: bool,
+        proxies: Proxies,
+        root: str,
+        limits: Mapping[str, int],
+    ) -> None:
         self.app = app
-        self.names = frozenset(name.strip().lower().strip("[]") for name in names if name.strip())
+        self.names = LOCAL_NAMES | {name.strip().lower().strip("[]") for name in names if name.strip()}
+        self.framed = framed
+        self.proxies = proxies
+        self.root = root
         self.limits = limits
         policy = _POLICY if framed else f"{_POLICY}; frame-ancestors 'self'"
         self.headers = {
@@ -45,6 +66,7 @@ class Guard:
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
             **({} if framed else {"X-Frame-Options": "SAMEORIGIN"}),
         }
 
@@ -52,69 +74,105 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
+        scope = self.proxies.settle(scope)
+        path = scope["path"]
+        if self.root:
+            path = path.removeprefix(self.root) if f"{path}/".startswith(f"{self.root}/") else path
+            scope = {**scope, "root_path": self.root, "path": self.root + path}
+        limit = self.limits.get(path, MAX_BODY)
+        exchange = _Exchange(scope, receive, send, limit, self.headers)
         headers = Headers(scope=scope)
-        limit = self.limits.get(scope["path"], MAX_JSON) if scope["path"].startswith("/api/") else None
         length = headers.get("content-length", "")
-        if sentence := self._foreign(scope, headers):
-            await _refuse(scope, send_with_headers, 403, sentence)
-        elif limit is not None and length.isdigit() and int(length) > limit:
-            await _refuse(scope, send_with_headers, 413, _too_large(limit))
-        elif limit is not None and scope["type"] == "http":
-            await self.app(scope, _counted(receive, limit), send_with_headers)
+        if sentence := self._foreign(scope, path, headers):
+            await _refuse(scope, exchange.send, 403, sentence)
+        elif length.isdecimal() and int(length[:20]) > limit:
+            await _refuse(scope, exchange.send, 413, _too_large(limit))
+        elif self.root and path == "":
+            await _redirect(exchange.send, f"{self.root}/")
         else:
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope, exchange.receive, exchange.send)
 
-    def _foreign(self, scope: Scope, headers: Headers) -> str:
+    def _foreign(self, scope: Scope, path: str, headers: Headers) -> str:
         """Why this request must not be answered, or ""."""
-        host = headers.get("host", "")
-        name = _hostname(host)
-        if "*" not in self.names and name not in LOCAL_NAMES | self.names and scope["path"] not in _PROBES:
+        if path in _PROBES:
+            return ""
+        hosts = headers.getlist("host")
+        ours = _authority(hosts[0], scope["scheme"]) if len(hosts) == 1 else None
+        if ours is None or ("*" not in self.names and ours[0] not in self.names):
+            told = ", ".join(hosts)[:100]
             return (
-                f"This studio does not answer to the name '{name[:100]}'; "
+                f"This studio does not answer to the name '{told}'; "
                 "open it by its own address, or add the name to STUDIO_ALLOWED_HOSTS."
             )
+        site = headers.get("sec-fetch-site", "none")
         if scope["type"] == "http" and scope["method"] in _SAFE:
-            return ""
-        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        ours = origin is None or urlsplit(origin).netloc.lower() == host.lower() or _hostname(origin) in self.names
-        if not ours or site not in (None, "same-origin", "none"):
-            return "Another website asked for this, so it was refused; use the studio's own page, or a program."
-        return ""
+            return _FOREIGN if site in ("cross-site", "same-site") and not self._opens(headers) else ""
+        origins = headers.getlist("origin")
+        if len(origins) > 1 or (origins and not _same(origins[0], hosts[0], scope["scheme"])):
+            return _FOREIGN
+        return "" if site in ("same-origin", "none") else _FOREIGN
+
+    def _opens(self, headers: Headers) -> bool:
+        """Whether a browser opens a page, which who sent it here cannot read, rather than including it in another."""
+        kinds = ("document", "iframe") if self.framed else ("document",)
+        return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in kinds
 
 
-def _hostname(value: str) -> str:
-    """The lower-case name in a Host or Origin header; "" when there is none."""
-    try:
-        return urlsplit(value if "//" in value else f"//{value}").hostname or ""
-    except ValueError:
-        return ""
+class _Exchange:
+    """One request and its answer: counts the body, adds headers, lets no other site's page read the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, headers: Mapping[str, str]) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._headers = headers
+        self._received = 0
+        self._refused = False
+
+    async def receive(self) -> Message:
+        """Stops a body of unknown length at the limit."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            raise HTTPException(413, _too_large(self._limit))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._refused:
+            return
+        if message["type"] == "http.response.start":
+            if self._received > self._limit:  # whatever the application makes of a body that was cut
+                self._received = 0
+                await _refuse(self._scope, self.send, 413, _too_large(self._limit))
+                self._refused = True
+                return
+            headers = MutableHeaders(scope=message)
+            for name in [name for name in headers if name.startswith("access-control-")]:
+                del headers[name]
+            for name, value in self._headers.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _authority(value: str, scheme: str) -> tuple[str, int] | None:
+    """(lower-case name, port) of a Host header; None unless it is nothing but that."""
+    found = _HOST.fullmatch(value)
+    if found is None:
+        return None
+    return (found["six"] or found["name"]).lower(), int(found["port"] or _PORTS[scheme])
+
+
+def _same(origin: str, host: str, scheme: str) -> bool:
+    """Whether ``origin`` is the page's own. Who ends TLS in front may leave the scheme untold: https passes."""
+    theirs, _, authority = origin.partition("://")
+    if theirs not in ("http", "https") or (theirs == "http" and scheme in ("https", "wss")):
+        return False
+    return _authority(authority, theirs) == _authority(host, theirs) is not None
 
 
 def _too_large(limit: int) -> str:
     return f"The request is larger than {limit / 1e6:.0f} MB; send less."
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """``receive`` that stops a body of unknown length at ``limit`` bytes."""
-    total = 0
-
-    async def counted() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > limit:
-            raise HTTPException(413, _too_large(limit))
-        return message
-
-    return counted
 
 
 async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
@@ -125,3 +183,9 @@ async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _redirect(send: Send, place: str) -> None:
+    headers = [(b"location", place.encode("latin-1")), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
