@@ -453,7 +453,7 @@ class TestGuard:
             {"Origin": BASE},
             {"Origin": BASE, "Sec-Fetch-Site": "same-origin"},
             {"Sec-Fetch-Site": "none"},
-            {"Origin": "https://a.example"},
+            {"Origin": "https://localhost:7860"},
         ],
         ids=str,
     )
