@@ -345,3 +345,20 @@ class TestListing:
             forged.write_bytes(write_png(image.convert("RGB"), {"prompt": "x", "watermark": {"key": "00000000"}}))
         assert main(["verify", str(forged)]) == 0
         assert "(NOT its settings')" in capsys.readouterr().out
+
+
+def test_image_to_image_takes_a_file(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, odd = tmp_path / "source.png", tmp_path / "odd.txt"
+    Image.new("RGB", (200, 200), "red").save(source)
+    odd.write_text("no picture")
+    command = ["image-to-image", "--prompt", "a frog", "--steps", "4", "--out", str(tmp_path / "out"), "--picture"]
+    assert main([*command, str(source), "--json"]) == 0
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    assert Image.open(image["path"]).size == (256, 256)
+    for given, sentence in (
+        (tmp_path / "nowhere.png", "no file, folder or picture"),
+        (odd, "None of these files could be read"),
+        (tmp_path, "is a folder; name one file in it"),
+    ):
+        assert main([*command, str(given)]) == 2
+        assert sentence in capsys.readouterr().err

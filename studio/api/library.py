@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from studio.api.schemas import IMMUTABLE, Changed, Picture, Selection
 from studio.api.users import User
+from studio.references import Purpose
 from studio.store.library import Upload
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ def add_library(v1: APIRouter, studio: Studio) -> None:
         user: User,
         file: Annotated[bytes, Depends(_raw_body)],
         name: Annotated[str, Query(max_length=1000, description="File name.")] = "",
+        purpose: Annotated[Purpose, Query(description="Masks, maps and styles are kept, not listed.")] = "picture",
     ) -> Upload:
         """Hand in a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
 
-        The same file a second time is the same upload.
+        The same file for the same purpose a second time is the same upload.
         """
-        return library.add(file, name, user=user)
+        return library.add(file, name, user=user, purpose=purpose)
 
     @v1.get("/uploads", tags=["library"])
     def list_uploads(user: User, limit: Annotated[int, Query(ge=1, le=5000)] = 200) -> list[Upload]:

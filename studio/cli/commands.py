@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from studio.capability import Capability
+from studio.capability import Capability, PicturesRequest
 from studio.cli.connection import Caller, connect, running_server
-from studio.cli.handing_in import find_files, hand_in
+from studio.cli.handing_in import HandingIn
 from studio.cli.settings import settings_of
 from studio.cli.terminal import tell
 from studio.errors import StudioError
@@ -79,35 +79,35 @@ def list_boards(arguments: argparse.Namespace, caller: Caller) -> int:
 
 
 def import_board(arguments: argparse.Namespace, caller: Caller) -> int:
-    files = find_files(arguments.paths)
+    handing = HandingIn(PicturesRequest, {"pictures": arguments.paths})
     name = " ".join(arguments.name.split()) or next(
         (Path(each).resolve().name for each in arguments.paths if Path(each).is_dir()), ""
     )
     if not name:
         raise StudioError("The board needs a name; give it with --name.", field="name")
-    settings, skipped = settings_of(), []
+    settings = settings_of()
     with connect(running_server(settings), settings, caller) as studio:
-        ids = hand_in(studio, files, {}, skipped)
+        ids = handing.run(studio)["pictures"]
         known = next((board.id for board in studio.boards() if board.name == name), "")
         for start in range(0, len(ids), 5000):  # as many as one request takes
             known = studio.fill_board(known, name, ids[start : start + 5000])
         board = next(board for board in studio.boards() if board.id == known)
     if arguments.json:
-        print(json.dumps({"id": board.id, "name": board.name, "count": board.count, "skipped": skipped}))
+        print(json.dumps({"id": board.id, "name": board.name, "count": board.count, "skipped": handing.skipped}))
     else:
         print(f"{board.id}  {board.count} picture(s)  {board.name}")
     return 0
 
 
 def search(arguments: argparse.Namespace, caller: Caller) -> int:
-    files = find_files(arguments.like)
-    if not (arguments.text.strip() or arguments.unlike.strip() or files):
+    handing = HandingIn(PicturesRequest, {"pictures": arguments.like})
+    if not (arguments.text.strip() or arguments.unlike.strip() or arguments.like):
         raise StudioError("Say what to look for: some words, or pictures after --like.")
     settings = settings_of()
     with connect(running_server(settings), settings, caller) as studio:
         wanted = {
             "text": arguments.text,
-            "like": hand_in(studio, files, {}, []) if files else [],
+            "like": handing.run(studio)["pictures"],
             "unlike": arguments.unlike,
             "limit": max(1, min(arguments.limit, 500)),
             "model": arguments.model,

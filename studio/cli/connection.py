@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from studio.capability import Source
 from studio.cli.terminal import tell
 from studio.errors import StudioError
+from studio.references import Purpose
 from studio.server import SERVER_FILE
 from studio.settings import Settings
 
@@ -48,7 +49,7 @@ class Connection(Protocol):
     def asset(self, id: str) -> Asset: ...
     def picture(self, id: str) -> bytes: ...
     def results(self, id: str) -> list[dict[str, Any]]: ...
-    def upload(self, path: Path) -> str: ...
+    def upload(self, path: Path, purpose: Purpose) -> str: ...
     def source(self, id: str) -> Source: ...
     def boards(self) -> list[Board]: ...
 
@@ -118,8 +119,8 @@ class _Own:
     def results(self, id: str) -> list[dict[str, Any]]:
         return list(self._studio.jobs.results(id, user=self._user))
 
-    def upload(self, path: Path) -> str:
-        return self._studio.library.add(path, path.name, user=self._user).id
+    def upload(self, path: Path, purpose: Purpose) -> str:
+        return self._studio.library.add(path, path.name, user=self._user, purpose=purpose).id
 
     def source(self, id: str) -> Source:
         return self._studio.library.source(id, user=self._user)
@@ -189,11 +190,11 @@ class _Remote:
     def results(self, id: str) -> list[dict[str, Any]]:
         return json.loads(self._ask("GET", f"jobs/{id}/results"))
 
-    def upload(self, path: Path) -> str:
+    def upload(self, path: Path, purpose: Purpose) -> str:
         from studio.store.library import read_upload
 
         content = read_upload(path, self._max_upload_mb)  # a server that refuses by size does not listen to the end
-        query = urllib.parse.urlencode({"name": path.name})
+        query = urllib.parse.urlencode({"name": path.name, "purpose": purpose})
         return json.loads(self._ask("POST", f"uploads?{query}", content))["id"]
 
     def source(self, id: str) -> Source:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
-from studio.capability import Capability, PicturesRequest
+from studio.capability import Capability
 from studio.cli import commands
-from studio.cli.handing_in import PICTURES
 from studio.cli.job import run_job
 from studio.errors import StudioError
+from studio.references import boards, slots
 from studio.settings import Settings
 
 
@@ -33,7 +33,7 @@ def build_parser(known: Mapping[str, Capability]) -> argparse.ArgumentParser:
         _add_flags(command, capability)
         command.add_argument("--out", default="out", metavar="DIR", help="Folder for the pictures (default: out).")
         command.add_argument("--json", action="store_true", help="Print one JSON object.")
-        if issubclass(capability.request, PicturesRequest):
+        if capability.makes == "records":
             command.add_argument("--csv", type=Path, metavar="FILE", help="Write the answers as a table.")
         command.set_defaults(run=run_job, capability=capability, csv=None)
     _add_search(subs)
@@ -55,14 +55,21 @@ def build_parser(known: Mapping[str, Capability]) -> argparse.ArgumentParser:
 
 def _add_flags(command: argparse.ArgumentParser, capability: Capability) -> None:
     """One flag per field. Values stay text: the Request itself converts and checks them, here as everywhere."""
+    pictures, on_boards = slots(capability.request), boards(capability.request)
     for name, field in capability.request.model_fields.items():
         origin = get_origin(field.annotation)
         options: dict[str, Any] = {"dest": f"field:{name}", "default": None}
         options["help"] = (field.description or "").replace("%", "%%")
-        if issubclass(capability.request, PicturesRequest) and name in PICTURES:
+        shape = pictures[name].shape if name in pictures else ""
+        if shape == "many":
             options |= {"action": "extend", "nargs": "+", "metavar": "PATH"}
             options["help"] = "Picture files, clips, folders with all that is in them, or ids."
-        elif issubclass(capability.request, PicturesRequest) and name in PICTURES.values():
+        elif shape == "one":
+            options |= {"metavar": "PATH", "help": f"{options['help']} The command line takes a file."}
+        elif shape == "inside":
+            options |= {"metavar": "JSON", "help": f"{options['help']} Paths of files may stand in it."}
+            options |= {"action": "append"} if origin in (tuple, list) else {}
+        elif name in on_boards:
             options |= {"metavar": "NAME", "help": "Name or id of a board: all pictures on it."}
         elif field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -88,8 +95,8 @@ def _add_search(subs: Any) -> None:
 
 
 def _add_boards(subs: Any) -> None:
-    boards = subs.add_parser("board", help="List boards, or make one of a folder.", allow_abbrev=False)
-    actions = boards.add_subparsers(required=True, metavar="ACTION", dest="action", parser_class=Parser)
+    group = subs.add_parser("board", help="List boards, or make one of a folder.", allow_abbrev=False)
+    actions = group.add_subparsers(required=True, metavar="ACTION", dest="action", parser_class=Parser)
     listing = actions.add_parser("list", help="Names, ids and numbers of pictures.", allow_abbrev=False)
     listing.set_defaults(run=commands.list_boards)
     filling = actions.add_parser(

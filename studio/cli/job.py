@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from studio.capability import Capability, PicturesRequest
+from studio.capability import Capability
 from studio.cli.connection import Caller, Connection, connect, running_server
-from studio.cli.handing_in import PICTURES, board_id, find_files, hand_in
+from studio.cli.handing_in import HandingIn, board_id
 from studio.cli.settings import settings_of
 from studio.cli.terminal import complain, follow, line_of, output_folder, write_whole
 from studio.errors import refusal
+from studio.references import boards
 
 
 def run_job(arguments: argparse.Namespace, caller: Caller) -> int:
@@ -26,29 +27,22 @@ def run_job(arguments: argparse.Namespace, caller: Caller) -> int:
     }
     capability: Capability = arguments.capability
     settings = settings_of()
-    answers = issubclass(capability.request, PicturesRequest)
-    given = {name: find_files(request[name]) for name in PICTURES if answers and name in request}
-    boards = {name: request[name] for name in PICTURES.values() if answers and name in request}
+    answers = capability.makes == "records"
+    named = {name: request[name] for name in boards(capability.request) if name in request}
+    handing = HandingIn(capability.request, request)
     # Ids are known only once the files are handed in; a refusal need not wait for that, nor for a studio to start.
-    places = iter(range(10**6))
-    stand_ins = {name: [f"{next(places):032x}" for _ in files] for name, files in given.items()}
     try:
-        asked = capability.request.model_validate({**request, **stand_ins, **dict.fromkeys(boards, "board")})
+        asked = capability.request.model_validate({**handing.stand_in(), **dict.fromkeys(named, "board")})
     except ValidationError as error:
         raise refusal(error.errors()) from error
     folder = Path(arguments.out) if answers else output_folder(Path(arguments.out))
     server = running_server(settings)
-    if server is None and not boards:
+    if server is None and not named:
         from studio.models.catalog import Catalog
 
         capability.prepare(asked, Catalog(settings))
-    skipped: list[dict[str, str]] = []
-    paths: dict[str, str] = {}
     with connect(server, settings, caller) as studio:
-        for name, files in given.items():
-            request[name] = hand_in(studio, files, paths, skipped)
-        for name, board in boards.items():
-            request[name] = board_id(studio, board)
+        request = handing.run(studio) | {name: board_id(studio, board) for name, board in named.items()}
         job = studio.submit(capability.name, request)
         try:
             job = follow(job, studio.events(job.id))
@@ -63,7 +57,7 @@ def run_job(arguments: argparse.Namespace, caller: Caller) -> int:
         results = studio.results(job.id) if job.results else []
     for record in results:
         about = record.get("pictures") or [record.get("picture") or record.get("clip")]
-        if here := [paths[id] for id in about if id in paths]:
+        if here := [handing.paths[id] for id in about if id in handing.paths]:
             record["path"] = ", ".join(here)
     if arguments.csv:
         from studio.reading.records import to_csv
@@ -74,7 +68,7 @@ def run_job(arguments: argparse.Namespace, caller: Caller) -> int:
     seconds = round(job.seconds or 0.0, 3)
     if arguments.json:
         told = {"job": job.id, "model": job.family, "seconds": seconds, "images": images}
-        print(json.dumps(told | {"results": results, "skipped": skipped} if answers else told))
+        print(json.dumps(told | {"results": results, "skipped": handing.skipped} if answers else told))
     else:
         for image in images:
             print(f"{image['path']}  seed {image['seed']}  {image['width']} x {image['height']}")
