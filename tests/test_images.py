@@ -15,7 +15,10 @@ from PIL import Image
 from sd_parsers import ParserManager
 
 from studio.errors import StudioError
-from studio.media.images import infotext, open_image, parse_infotext, read_parameters, write_png
+from studio.media.files import AVIF
+from studio.media.foreign import from_infotext
+from studio.media.images import open_image, read_parameters, write_png
+from studio.media.infotext import infotext
 from studio.models.samplers import SAMPLERS
 
 PARAMETERS: dict[str, Any] = {
@@ -32,6 +35,11 @@ PARAMETERS: dict[str, Any] = {
     "model_hash": "0a1b2c3d4e",
     "versions": {"studio": "0.1.0"},
 }
+
+
+def parse_infotext(text: str) -> dict[str, Any] | None:
+    found = from_infotext(text)
+    return found.values if found else None
 
 
 def picture(width: int = 32, height: int = 16) -> Image.Image:
@@ -56,8 +64,8 @@ def forged_header(width: int, height: int) -> bytes:
 
 
 class TestOpening:
-    @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-    def test_the_three_formats_open_from_bytes_and_from_a_path(self, format: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", *(["AVIF"] if AVIF else [])])
+    def test_every_format_opens_from_bytes_and_from_a_path(self, format: str, tmp_path: Path) -> None:
         content = encoded(picture(), format)
         (tmp_path / "file").write_bytes(content)
         for source in (content, tmp_path / "file"):
@@ -105,13 +113,36 @@ class TestOpening:
             encoded(picture(200, 200), "PNG")[:-2000],
             encoded(picture(200, 200), "JPEG")[:2000],
             encoded(picture(200, 200), "WEBP")[:2000],
+            *([encoded(picture(200, 200), "AVIF")[:2000]] if AVIF else []),
         ],
-        ids=["empty", "text", "stub", "gif", "tiff", "eps", "svg", "cut-png", "cut-jpeg", "cut-webp"],
+        ids=[
+            "empty",
+            "text",
+            "stub",
+            "gif",
+            "tiff",
+            "eps",
+            "svg",
+            "cut-png",
+            "cut-jpeg",
+            "cut-webp",
+            *(["cut-avif"] if AVIF else []),
+        ],
     )
     def test_anything_else_is_refused_in_one_sentence(self, content: bytes) -> None:
-        with pytest.raises(StudioError, match="not a readable PNG, JPEG or WebP") as caught:
+        with pytest.raises(StudioError, match="not a readable PNG, JPEG, WebP or AVIF") as caught:
             open_image(content)
         assert caught.value.field == "image"
+
+    def test_heic_is_named(self) -> None:
+        for brands in (b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic", b"heix\0\0\0\0mif1"):
+            with pytest.raises(StudioError, match="export this one as JPEG"):
+                open_image(struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + b"\0" * 40)
+
+    def test_damaged_exif_turns_nothing(self) -> None:
+        for exif in (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\x99" * 60, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
+            assert open_image(encoded(picture(), "JPEG", exif=exif)).size == (32, 16)
+            assert read_parameters(encoded(picture(), "WEBP", exif=exif)) is None
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(StudioError, match=r"nothing\.png"):
