@@ -35,9 +35,9 @@ starter: $(VENV)/.dev
 # Resolve the ranges again, for Linux, macOS and Windows at once.
 lock: $(VENV)/.run
 	$(PY) -m pip install --disable-pip-version-check -q uv
-	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-emit-package opencv-python \
+	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-emit-package opencv-python \
+	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" --extra dev --extra starter -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 # Stamps: nothing is installed twice until a lock changes. The locks are complete, so pip resolves nothing (--no-deps).

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import drawing, memory, pictures, search, service
+from benchmarks import drawing, memory, pictures, search, service, watermark
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -24,8 +24,8 @@ def draw(quick: bool) -> list[Row]:
 PARTS = {"drawing": draw, "memory": memory.rows, "service": service.rows, "pictures": pictures.rows}
 
 
-SEARCH = "search"
-"""The part whose rows are of another kind: it has a table and a place in the JSON of its own."""
+SEARCH, WATERMARK = "search", "watermark"
+"""The parts whose rows are of another kind: each has a table and a place in the JSON of its own."""
 
 
 def named(about: dict[str, Any]) -> str:
@@ -53,13 +53,13 @@ def main() -> int:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=[*PARTS, SEARCH],
-        default=[*PARTS, SEARCH],
+        choices=[*PARTS, SEARCH, WATERMARK],
+        default=[*PARTS, SEARCH, WATERMARK],
         help="which parts to run; of the main table nothing is written then",
     )
     chosen = parser.parse_args()
     about, rows = machine(), []
-    for name in [name for name in chosen.only if name != SEARCH]:
+    for name in [name for name in chosen.only if name in PARTS]:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         rows += PARTS[name](chosen.quick)
     if rows:
@@ -77,6 +77,15 @@ def main() -> int:
         print(f"\n{text}" if rows else text)
         if not chosen.quick:
             keep(SEARCH, {SEARCH: {"machine": about, "rows": search.as_json(lines)}}, text)
+    if WATERMARK in chosen.only:
+        about = machine("numpy", "pillow", "opencv-python-headless", "scikit-image")
+        print(f"measuring {WATERMARK} ...", file=sys.stderr, flush=True)
+        marked = watermark.rows(chosen.quick)
+        about["load_after"] = machine()["load_before"]
+        text = f"{named(about)}\n\n{watermark.table(marked)}"
+        print(f"\n{text}")
+        if not chosen.quick:
+            keep(WATERMARK, {WATERMARK: {"machine": about, "pictures": watermark.as_json(marked)}}, text)
     return 0
 
 

@@ -185,7 +185,8 @@ def table(measured: dict[str, list[Measured]]) -> str:
         seen = [each.seen for each in some if each.seen is not None]
         shares = [f"{sum(each.read[format] for each in some) / len(some):.1%}" for format in formats]
         lines.append(
-            f"| {len(some)} {name} | {max(each.moved for each in some)} | {statistics.mean(seen):.2f} ({max(seen):.2f}) | "
+            f"| {len(some)} {name} | {max(each.moved for each in some)} | "
+            f"{statistics.mean(seen):.2f} ({max(seen):.2f}) | "
             f"{statistics.median(each.psnr for each in some):.1f} | "
             f"{statistics.median(each.writing for each in some):.1f}, "
             f"{statistics.median(each.reading for each in some):.1f} | " + " | ".join(shares) + " |"

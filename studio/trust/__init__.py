@@ -37,7 +37,7 @@ class Released:
     parameters: dict[str, Any]
     """As written into the PNG: those given, and the watermark's key."""
     watermark: dict[str, Any]
-    """method, key, bits_right, contrast; empty when the watermark is switched off."""
+    """method, key, bits_right; empty when the watermark is switched off."""
     verdict: dict[str, Any]
     """decision, scores, model of the safety checker; empty when none is configured."""
     seal: InitVar[object] = None
@@ -69,7 +69,7 @@ class Trust:
             marked = watermark.embed(image, key)
             image = marked.image
             stamped["watermark"] = {"method": watermark.METHOD, "key": key}
-            mark = {**stamped["watermark"], "bits_right": marked.bits_right, "contrast": marked.contrast}
+            mark = {**stamped["watermark"], "bits_right": marked.bits_right}
         png = write_png(image, stamped)
         return Released(
             png, image.width, image.height, hashlib.sha256(png).hexdigest(), stamped, mark, verdict, seal=_SEAL

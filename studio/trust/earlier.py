@@ -1,7 +1,7 @@
 """Reads the watermark of the first release: method dwtDctSvd of the invisible-watermark package, in luma and chroma.
 
-Its bits are in the first singular value of every 4 x 4 block of the Haar transform's mean band, quantised in steps of 30
-(Y) and 36 (U). Nothing writes it any more: on flat areas it moved the colour by a CIEDE2000 of 1.2 on average.
+Its bits are in the first singular value of every 4 x 4 block of the Haar transform's mean band, quantised in steps of
+30 (Y) and 36 (U). Nothing writes it any more: on flat areas it moved the colour by a CIEDE2000 of 1.2 on average.
 """
 
 from __future__ import annotations

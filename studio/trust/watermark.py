@@ -1,9 +1,9 @@
 """An invisible 32-bit key in every picture, written into the luma of its 8 x 8 blocks.
 
-Two low DCT frequencies of every block, the ones that JPEG keeps longest, carry one bit each: the coefficient is moved to
-the nearest value that means the bit (quantisation index modulation). Values that mean 0 and 1 lie 13 apart, so that no
-coefficient moves by more than 13, which is 2 grey levels in a pixel; on a flat area it is 1 level, and no hue changes. Each
-bit is written some 64 times in a picture of 256 px, spread over it, and read by majority.
+Two low DCT frequencies of every block, which JPEG keeps longest, carry one bit each: the coefficient is moved to the
+nearest value that means the bit (quantisation index modulation). Values of 0 and of 1 take turns every 13, so that none
+moves by more than 13: a grey level or two in a pixel, and no change of hue. Each bit is written some 64 times in a
+picture of 256 px, spread over it, and read by majority.
 
 It is a label, not a proof: whoever knows the method can strip or forge it, and scaling or cropping loses it.
 """
@@ -32,8 +32,8 @@ MIN_PIXELS, MIN_SIDE = 256 * 256, 64
 _SIDE = 8
 _FREQUENCIES = ((0, 1), (1, 0))
 _STEP = 26.0
-"""Distance of the values that mean the same bit. JPEG 75 rounds these coefficients to multiples of 6, JPEG 50 to 11 and 12:
-less than half a step, which is where a bit turns over."""
+"""Distance of the values that mean the same bit. JPEG 75 rounds these coefficients to multiples of 6, JPEG 50 of 11 and
+12: by less than a quarter of the step, after which a bit turns over."""
 
 _LIMIT = 8
 """Grey levels that no channel of a pixel is moved beyond."""
@@ -43,10 +43,10 @@ _ROUNDS, _NEAR = 6, 1.0
 times, until it is within 1 of its goal. Pure white, black and saturated colours have room in one direction alone."""
 
 _CERTAIN = 3.0
-"""Votes grow with the distance from where a bit turns over, up to a third of the way; beyond that they count in full."""
+"""Votes grow with the distance from where a bit turns over, up to a third of the way; from there they count in full."""
 
 _COHERENCE = 0.2
-"""Mean strength of the 32 votes. 1,600 unmarked pictures: at most 0.14 at 256 px, less above; marked: 1, after JPEG 0.5."""
+"""Mean strength of the 32 votes. 1,600 unmarked pictures of 256 px: at most 0.14; marked ones: 1."""
 
 _STRIP = 1 << 14
 """Blocks worked on at a time, so that a picture of 25 megapixels needs no gigabytes."""
@@ -114,7 +114,7 @@ def _encode(rgb: NDArray[np.uint8], bits: NDArray[np.bool_]) -> NDArray[np.uint8
         means = np.where(bits[number], sign, -sign) * (_STEP / 4)
         have = _coefficients(blocks)
         goal = means + _STEP * np.round((have - means) / _STEP)
-        blocks = _moved(blocks, goal).astype(np.uint8)
+        blocks = _moved(blocks, goal.astype(np.float32)).astype(np.uint8)
         marked[top * _SIDE :][: strip.shape[0], : strip.shape[1]] = (
             blocks.reshape(-1, columns, _SIDE, _SIDE, 3).swapaxes(1, 2).reshape(strip.shape)
         )
@@ -122,7 +122,7 @@ def _encode(rgb: NDArray[np.uint8], bits: NDArray[np.bool_]) -> NDArray[np.uint8
 
 
 def _moved(blocks: Array, goal: Array) -> Array:
-    """``blocks`` [n, 64, 3] with the coefficients ``goal`` [n, 2], all channels of a pixel moved alike where they can."""
+    """``blocks`` [n, 64, 3] with the coefficients ``goal`` [n, 2]; a pixel's channels are moved alike if they can."""
     low, high = np.maximum(-blocks, -_LIMIT), np.minimum(255 - blocks, _LIMIT)
     moved, wish = blocks.copy(), np.zeros(blocks.shape[:2], np.float32)
     left = np.arange(len(blocks))  # those whose coefficients are not at their goal yet
@@ -155,9 +155,7 @@ def _strips(rgb: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.uint8]]]:
     """(first row of blocks, pixels of whole blocks) of every strip of the picture."""
     rows, columns = rgb.shape[0] // _SIDE, rgb.shape[1] // _SIDE
     tall = max(1, _STRIP // columns)
-    return [
-        (top, rgb[top * _SIDE : min(top + tall, rows) * _SIDE, : columns * _SIDE]) for top in range(0, rows, tall)
-    ]
+    return [(top, rgb[top * _SIDE : min(top + tall, rows) * _SIDE, : columns * _SIDE]) for top in range(0, rows, tall)]
 
 
 def _blocks(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -168,7 +166,7 @@ def _blocks(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _coefficients(blocks: Array) -> Array:
     """The DCT coefficients [n, 2] of the luma of ``blocks`` [n, 64, 3], as JPEG has them."""
-    return (blocks @ _LUMA) @ _basis()
+    return ((blocks @ _LUMA) @ _basis()).astype(np.float32)
 
 
 @cache
