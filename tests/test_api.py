@@ -310,7 +310,7 @@ class TestLibrary:
         table = client.get(f"/api/v1/jobs/{id}/results?format=csv")
         assert table.headers["content-type"].startswith("text/csv")
         assert table.headers["content-disposition"] == f'attachment; filename="look-{id[:8]}.csv"'
-        rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
+        rows = list(csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"), newline="")))
         assert [(row["name"], row["colour.1"]) for row in rows] == [("'=1+1", "254"), ("b.png", "0")]
         assert client.get("/api/v1/jobs/x/results").status_code == 404
 

@@ -180,7 +180,7 @@ class TestReading:
         assert f"the same picture as {red}" in result["skipped"][0]["error"]
         for each in result["skipped"]:
             assert f"Skipped {each['path']}: {each['error']}" in said.err
-        with table.open(newline="") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         assert [(row["name"], row["colour.3"]) for row in rows] == [("a.png", "0"), ("b.png", "255")]
         assert not (tmp_path / "o").exists()

@@ -62,7 +62,7 @@ def run_job(arguments: argparse.Namespace, caller: Caller) -> int:
     if arguments.csv:
         from studio.reading.records import to_csv
 
-        write_whole(arguments.csv, to_csv(results).encode(), flag="--csv", kept=f"the answers are safe in job {job.id}")
+        write_whole(arguments.csv, to_csv(results), flag="--csv", kept=f"the answers are safe in job {job.id}")
     for note in job.notes:
         print(f"Note: {note}", file=sys.stderr)
     seconds = round(job.seconds or 0.0, 3)
