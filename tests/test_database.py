@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, select, text
 
 from studio.errors import StudioError
 from studio.settings import Settings
-from studio.store.database import MIGRATIONS, Base, Database, JobRow, StyleRow, now
+from studio.store.database import MIGRATIONS, AssetRow, Base, Database, JobRow, StyleRow, now
 
 
 @pytest.fixture
@@ -73,9 +73,15 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(settings: Setting
             "INSERT INTO jobs VALUES (7, 'j', 'local', 'gradient', 'starter', '{\"seed\": 3}', 'api', NULL, 'f', "
             "'queued', '2026-01-02 03:04:05', NULL, NULL, 0, 0, 0, '', NULL, NULL, 0, 1.0, NULL, 0.0, '[]')"
         )
+        connection.execute(
+            "INSERT INTO assets (id, owner, job_id, \"index\", capability, family, seed, prompt, width, height, "
+            "bytes, sha256, parameters, notes, starred, created_at) VALUES ('a', 'local', 'j', 0, 'c', 'f', 1, 'Мир', 1, 1, "
+            "1, '', '{}', '[]', 0, '2026-01-02 03:04:05')"
+        )
     database = Database(settings)
     database.open()
     with database.read() as session:
+        assert session.scalars(select(AssetRow.folded)).all() == ["мир"]
         job = session.scalars(select(JobRow)).one()
         assert (job.number, job.status, job.request, job.priority) == (7, "queued", {"seed": 3}, 0)
         assert session.scalars(select(StyleRow.name)).all() == ["ink"]
@@ -95,8 +101,6 @@ def test_sqlite_is_durable_and_checks_references(settings: Settings) -> None:
 
 
 def test_times_come_back_aware_and_exact(settings: Settings) -> None:
-    from studio.store.gallery import AssetRow
-
     database = Database(settings)
     database.open()
     moment = now()

@@ -237,6 +237,24 @@ def test_filters(gallery: Gallery, database: Database) -> None:
         assert ({asset.id for asset in page.assets}, page.total) == (expected, len(expected)), filters
 
 
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Мир и море", "мир"),
+        ("ΣΟΦΙΑ", "σοφια"),
+        ("Große Straße", "STRASSE"),
+        ("a cafe\u0301", "CAF\u00c9"),
+        ("İzmir", "i̇zmir"),
+    ],
+)
+def test_text_is_found_in_any_case_of_any_alphabet(
+    gallery: Gallery, database: Database, prompt: str, text: str
+) -> None:
+    rows(database, 2)
+    [wanted] = rows(database, 1, prompt=prompt)
+    assert [asset.id for asset in gallery.page(user="local", text=text).assets] == [wanted]
+
+
 def test_stars(gallery: Gallery, database: Database) -> None:
     first, second = rows(database, 2)
     assert gallery.star(first, True, user="local").starred

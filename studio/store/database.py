@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,15 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[str]: JSON, list[dict[str, Any]]: JSON}
 
 
+def fold(text: str) -> str:
+    """``text`` as it is compared where upper and lower case, and the ways to write an accent, do not matter."""
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+def _folded_prompt(context: Any) -> str:
+    return fold(context.get_current_parameters()["prompt"])
+
+
 class JobRow(Base):
     __tablename__ = "jobs"
     __table_args__ = (
@@ -140,6 +150,8 @@ class AssetRow(Base):
     family: Mapped[str] = mapped_column(String(255))
     seed: Mapped[int] = mapped_column(BigInteger)
     prompt: Mapped[str] = mapped_column(Text)
+    folded: Mapped[str] = mapped_column(Text, default=_folded_prompt)
+    """`fold` of the prompt, which is what is searched: databases fold no letters beyond ASCII, or each its own."""
     width: Mapped[int]
     height: Mapped[int]
     bytes: Mapped[int]

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.errors import StudioError
 from studio.media.images import small_webp
-from studio.store.database import AssetRow, Database, LineageRow, UploadRow, chunks, now
+from studio.store.database import AssetRow, Database, LineageRow, UploadRow, chunks, fold, now
 from studio.store.files import write_durably
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Gallery:
         if starred is not None:
             where.append(AssetRow.starred.is_(starred))
         if text.strip():
-            where.append(AssetRow.prompt.icontains(text.strip(), autoescape=True))
+            where.append(AssetRow.folded.contains(fold(text.strip()), autoescape=True))
         limit = max(1, min(limit, 500))
         newest_first: Select[AssetRow] = (
             select(AssetRow).where(*where).order_by(AssetRow.created_at.desc(), AssetRow.id.desc()).limit(limit + 1)
