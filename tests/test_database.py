@@ -74,9 +74,9 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(settings: Setting
             "'queued', '2026-01-02 03:04:05', NULL, NULL, 0, 0, 0, '', NULL, NULL, 0, 1.0, NULL, 0.0, '[]')"
         )
         connection.execute(
-            "INSERT INTO assets (id, owner, job_id, \"index\", capability, family, seed, prompt, width, height, "
-            "bytes, sha256, parameters, notes, starred, created_at) VALUES ('a', 'local', 'j', 0, 'c', 'f', 1, 'Мир', 1, 1, "
-            "1, '', '{}', '[]', 0, '2026-01-02 03:04:05')"
+            'INSERT INTO assets (id, owner, job_id, "index", capability, family, seed, prompt, width, height, '
+            "bytes, sha256, parameters, notes, starred, created_at) VALUES ('a', 'local', 'j', 0, 'c', 'f', 1, 'Мир', "
+            "1, 1, 1, '', '{}', '[]', 0, '2026-01-02 03:04:05')"
         )
     database = Database(settings)
     database.open()
