@@ -300,10 +300,10 @@ def test_hidden_jobs_are_listed_only_on_request_and_forgotten_when_over(
 def test_a_request_names_the_pictures_that_its_board_holds(jobs: Jobs, settings: Settings, database: Database) -> None:
     library = Library(settings, database, Gallery(settings, database))
     one, two = upload(settings, database), upload(settings, database, "blue")
-    board = library.create_board("local", "b", [two, one])
+    board = library.boards.create("local", "b", [two, one])
     job = jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k", user="local")
     assert (job.request["pictures"], job.request["board"]) == ([one, two], "")
-    library.remove_from_board(board.id, [two], user="local")
+    library.boards.remove(board.id, [two], user="local")
     assert jobs.submit("look", {"pictures": [one], "board": board.id}, idempotency_key="k", user="local").id == job.id
     refused(
         lambda: jobs.submit("look", {"pictures": [upload(settings, database, user="eve")]}, user="local"),

@@ -192,13 +192,13 @@ def test_a_deleted_upload_can_be_restored_until_it_is_purged(
     library: Library, database: Database, settings: Settings
 ) -> None:
     kept, gone = (library.add(picture(colour), f"{colour}.png", user="local") for colour in ("red", "green"))
-    board = library.create_board("local", "both", [kept.id, gone.id])
+    board = library.boards.create("local", "both", [kept.id, gone.id])
     vector = np.array([0.6, 0.8], np.float32)
     library.keep_vectors("m", {(each.id, 0.0): vector for each in (kept, gone)}, user="local")
     assert library.delete([kept.id, gone.id, "f" * 32], user="local") == 2
-    assert library.boards("local")[0].count == 0
+    assert library.boards.all("local")[0].count == 0
     assert library.restore([kept.id], user="local") == 1
-    assert library.board_pictures(board.id, user="local") == (kept.id,)
+    assert library.boards.pictures(board.id, user="local") == (kept.id,)
     library.tidy()
     assert library.source(gone.id, user="local").name == "green.png"
 
@@ -245,24 +245,24 @@ def test_gallery_pictures_are_found_by_the_same_questions(
 
 def test_another_user_sees_nothing(library: Library, gallery: Gallery, settings: Settings) -> None:
     upload, asset = library.add(picture(), "a.png", user="local").id, drawn(gallery, settings)
-    board = library.create_board("local", "mine", [upload, asset]).id
+    board = library.boards.create("local", "mine", [upload, asset]).id
     for id in (upload, asset, "f" * 32, "..", "../studio.db", "", "A" * 32):
         for look in (library.source, library.file, library.thumbnail, library.picture, library.get):
             refused(lambda look=look, id=id: look(id, user="eve"), 404)
     for touch in (
-        lambda: library.board_pictures(board, user="eve"),
-        lambda: library.add_to_board(board, [], user="eve"),
-        lambda: library.remove_from_board(board, [upload], user="eve"),
-        lambda: library.rename_board(board, "x", user="eve"),
-        lambda: library.delete_board(board, user="eve"),
+        lambda: library.boards.pictures(board, user="eve"),
+        lambda: library.boards.add(board, [], user="eve"),
+        lambda: library.boards.remove(board, [upload], user="eve"),
+        lambda: library.boards.rename(board, "x", user="eve"),
+        lambda: library.boards.delete(board, user="eve"),
         lambda: library.resolve(PicturesRequest(board=board), "eve"),
     ):
         refused(touch, 404, "board")
-    refused(lambda: library.create_board("eve", "x", [upload]), 404, "pictures")
+    refused(lambda: library.boards.create("eve", "x", [upload]), 404, "pictures")
     refused(lambda: library.resolve(PicturesRequest(pictures=(asset,)), "eve"), 404, "pictures")
     assert library.delete([upload], user="eve") == 0
-    assert (library.boards("eve"), library.uploads("eve")) == ([], [])
-    assert library.board_pictures(board, user="local") == (upload, asset)
+    assert (library.boards.all("eve"), library.uploads("eve")) == ([], [])
+    assert library.boards.pictures(board, user="local") == (upload, asset)
 
 
 # -- boards ------------------------------------------------------------------------------------------------------------
@@ -271,35 +271,35 @@ def test_another_user_sees_nothing(library: Library, gallery: Gallery, settings:
 def test_a_board_keeps_the_order_in_which_pictures_came(library: Library, gallery: Gallery, settings: Settings) -> None:
     a, b, c = (library.add(picture(colour), "x.png", user="local").id for colour in ("red", "green", "blue"))
     d = drawn(gallery, settings)
-    board = library.create_board("local", "  my \n board ", [c, a, c])
+    board = library.boards.create("local", "  my \n board ", [c, a, c])
     assert (board.name, board.count) == ("my board", 2)
-    assert library.add_to_board(board.id, [b, a, d, b], user="local") == 2
-    assert library.board_pictures(board.id, user="local") == (c, a, b, d)
-    assert library.remove_from_board(board.id, [a, a, "f" * 32], user="local") == 1
+    assert library.boards.add(board.id, [b, a, d, b], user="local") == 2
+    assert library.boards.pictures(board.id, user="local") == (c, a, b, d)
+    assert library.boards.remove(board.id, [a, a, "f" * 32], user="local") == 1
     gallery.delete([d], user="local")
-    assert library.board_pictures(board.id, user="local") == (c, b)
+    assert library.boards.pictures(board.id, user="local") == (c, b)
     gallery.restore([d], user="local")
-    assert library.add_to_board(board.id, [a], user="local") == 1
-    assert library.board_pictures(board.id, user="local") == (c, b, d, a)
-    library.rename_board(board.id, "Another", user="local")
-    library.create_board("local", "empty")
-    assert [(each.name, each.count) for each in library.boards("local")] == [("Another", 4), ("empty", 0)]
-    library.delete_board(board.id, user="local")
-    assert [each.name for each in library.boards("local")] == ["empty"]
+    assert library.boards.add(board.id, [a], user="local") == 1
+    assert library.boards.pictures(board.id, user="local") == (c, b, d, a)
+    library.boards.rename(board.id, "Another", user="local")
+    library.boards.create("local", "empty")
+    assert [(each.name, each.count) for each in library.boards.all("local")] == [("Another", 4), ("empty", 0)]
+    library.boards.delete(board.id, user="local")
+    assert [each.name for each in library.boards.all("local")] == ["empty"]
     assert library.get(a, user="local").id == a
 
 
 def test_bad_boards_are_refused(library: Library) -> None:
-    board = library.create_board("local", "one")
-    library.create_board("eve", "one")
-    two = library.create_board("local", "two")
-    assert "'one'" in refused(lambda: library.create_board("local", " one "), 409, "name")
-    refused(lambda: library.rename_board(two.id, "one", user="local"), 409, "name")
-    library.rename_board(board.id, "one", user="local")
+    board = library.boards.create("local", "one")
+    library.boards.create("eve", "one")
+    two = library.boards.create("local", "two")
+    assert "'one'" in refused(lambda: library.boards.create("local", " one "), 409, "name")
+    refused(lambda: library.boards.rename(two.id, "one", user="local"), 409, "name")
+    library.boards.rename(board.id, "one", user="local")
     for name in ("", "  ", "x" * 81):
-        refused(lambda name=name: library.create_board("local", name), 422, "name")
-    refused(lambda: library.add_to_board(board.id, ["f" * 32], user="local"), 404, "pictures")
-    assert [each.name for each in library.boards("local")] == ["one", "two"]
+        refused(lambda name=name: library.boards.create("local", name), 422, "name")
+    refused(lambda: library.boards.add(board.id, ["f" * 32], user="local"), 404, "pictures")
+    assert [each.name for each in library.boards.all("local")] == ["one", "two"]
 
 
 class TwoSets(PicturesRequest):
@@ -309,7 +309,7 @@ class TwoSets(PicturesRequest):
 
 def test_a_request_gets_the_pictures_of_its_boards(library: Library) -> None:
     ids = [library.add(picture((index, 0, 0)), "x.png", user="local").id for index in range(5)]
-    board = library.create_board("local", "some", ids[1:4])
+    board = library.boards.create("local", "some", ids[1:4])
     request = TwoSets(pictures=(ids[0], ids[2], ids[0]), board=board.id, others=(ids[4],), other_board=board.id)
     assert "4 pictures; one job takes at most 3" in refused(
         lambda: library.resolve(request, "local"), 422, "other_board"
@@ -321,7 +321,7 @@ def test_a_request_gets_the_pictures_of_its_boards(library: Library) -> None:
     assert (resolved.board, resolved.other_board) == ("", "")
     assert library.resolve(resolved, "local") == resolved
     assert library.resolve(PicturesRequest(), "local") == PicturesRequest()
-    empty = library.create_board("local", "empty")
+    empty = library.boards.create("local", "empty")
     assert "empty" in refused(lambda: library.resolve(PicturesRequest(board=empty.id), "local"), 422, "board")
     assert ids[3] in refused(lambda: library.resolve(PicturesRequest(pictures=(ids[3],)), "local"), 404, "pictures")
     several = PicturesRequest(pictures=("e" * 32, "f" * 32))
@@ -383,6 +383,6 @@ def test_masks_are_kept_but_are_no_pictures_of_their_own(library: Library) -> No
     shown = library.add(picture(), "picture.png", user="local")
     assert shown.id != mask.id
     assert [each.id for each in library.uploads("local")] == [shown.id]
-    board = library.create_board("local", "both", [mask.id, shown.id])
-    assert library.board_pictures(board.id, user="local") == (shown.id,)
+    board = library.boards.create("local", "both", [mask.id, shown.id])
+    assert library.boards.pictures(board.id, user="local") == (shown.id,)
     assert library.picture(mask.id, user="local").size == library.picture(shown.id, user="local").size

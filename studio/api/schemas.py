@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studio.jobs import Job
 from studio.references import PictureId
-from studio.store.library import Board
+from studio.store.boards import Board
 from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH
 
 IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'"}

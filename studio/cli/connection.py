@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from studio import Studio
     from studio.jobs import Job
     from studio.search import Found
+    from studio.store.boards import Board
     from studio.store.gallery import Asset
-    from studio.store.library import Board
 
 QUIET = 15.0
 """Seconds without a job after which nobody looks at pictures any more; what is left cannot be read."""
@@ -126,12 +126,12 @@ class _Own:
         return self._studio.library.source(id, user=self._user)
 
     def boards(self) -> list[Board]:
-        return self._studio.library.boards(self._user)
+        return self._studio.library.boards.all(self._user)
 
     def fill_board(self, id: str, name: str, pictures: list[str]) -> str:
         if not id:
-            return self._studio.library.create_board(self._user, name, pictures).id
-        self._studio.library.add_to_board(id, pictures, user=self._user)
+            return self._studio.library.boards.create(self._user, name, pictures).id
+        self._studio.library.boards.add(id, pictures, user=self._user)
         return id
 
     def search(self, wanted: dict[str, Any]) -> Found:
@@ -156,8 +156,8 @@ class _Remote:
     def __init__(self, url: str, max_upload_mb: int) -> None:
         from studio.jobs import Job
         from studio.search import Found
+        from studio.store.boards import Board
         from studio.store.gallery import Asset
-        from studio.store.library import Board
 
         self._url = f"{url}/api/v1"
         self._max_upload_mb = max_upload_mb

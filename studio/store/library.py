@@ -12,26 +12,25 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from PIL import Image
-from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
+from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from studio.capability import Request, Source
 from studio.errors import StudioError
 from studio.media.clips import Clip
 from studio.media.images import FORMATS, open_image, small_webp
 from studio.references import Purpose, pictures_of, with_boards
+from studio.store.boards import Boards
 from studio.store.database import (
     AssetRow,
     BoardItemRow,
-    BoardRow,
     Database,
     EmbeddingRow,
     LineageRow,
@@ -97,16 +96,6 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Board:
-    """A named list of pictures. Deleted pictures do not count; restored ones are back in their place."""
-
-    id: str
-    name: str
-    count: int
-    created_at: datetime
-
-
-@dataclass(frozen=True)
 class Lineage:
     """What a picture was made from, and what was made from it."""
 
@@ -125,6 +114,7 @@ class Library:
         self._gallery = gallery
         self._folder = settings.data_dir / "uploads"
         self._thumbnails = settings.data_dir / "thumbnails"
+        self.boards = Boards(database, self.check_all_there)
 
     # -- uploads -------------------------------------------------------------------------------------------------
 
@@ -294,7 +284,7 @@ class Library:
         """
 
         def inside(board: str, field: str) -> Sequence[str]:
-            pictures = self.board_pictures(board, user=user)
+            pictures = self.boards.pictures(board, user=user)
             if not pictures:
                 raise StudioError("This board is empty: add pictures to it first.", field=field)
             return pictures
@@ -304,77 +294,8 @@ class Library:
         for reference in pictures_of(request):
             named.setdefault(reference.field, []).append(reference.id)
         for field, ids in named.items():
-            self._check_all_there(ids, user, field)
+            self.check_all_there(ids, user, field)
         return request
-
-    # -- boards --------------------------------------------------------------------------------------------------
-
-    def boards(self, user: str) -> list[Board]:
-        """By name."""
-        count = (
-            select(func.count())
-            .select_from(BoardItemRow)
-            .where(BoardItemRow.board_id == BoardRow.id, _is_there(BoardItemRow.picture_id))
-            .scalar_subquery()
-        )
-        query = select(BoardRow, count).where(BoardRow.owner == user).order_by(func.lower(BoardRow.name), BoardRow.id)
-        with self._database.read() as session:
-            return [Board(row.id, row.name, total, row.created_at) for row, total in session.execute(query)]
-
-    def create_board(self, user: str, name: str, pictures: Iterable[str] = ()) -> Board:
-        """Raises `StudioError` 422 for a bad name, 409 for one that is taken, 404 for an unknown picture."""
-        ids = list(dict.fromkeys(pictures))
-        self._check_all_there(ids, user, "pictures")
-        row = BoardRow(id=secrets.token_hex(16), owner=user, name=_board_name(name), created_at=now())
-        with self._taken(name), self._database.write() as session:
-            session.add(row)
-            session.flush()
-            session.add_all(
-                BoardItemRow(board_id=row.id, picture_id=id, owner=user, position=position)
-                for position, id in enumerate(ids)
-            )
-        return Board(row.id, row.name, len(ids), row.created_at)
-
-    def board_pictures(self, id: str, *, user: str) -> tuple[str, ...]:
-        """In the order in which they were added, without deleted ones."""
-        items = select(BoardItemRow.picture_id).where(BoardItemRow.board_id == id, _is_there(BoardItemRow.picture_id))
-        with self._database.read() as session:
-            _board(session, id, user)
-            return tuple(session.scalars(items.order_by(BoardItemRow.position)))
-
-    def add_to_board(self, id: str, pictures: Iterable[str], *, user: str) -> int:
-        """Append pictures; those that are on it stay where they are. Returns how many are new."""
-        ids = list(dict.fromkeys(pictures))
-        self._check_all_there(ids, user, "pictures")
-        items = select(BoardItemRow.picture_id, BoardItemRow.position).where(BoardItemRow.board_id == id)
-        with self._database.write() as session:
-            _board(session, id, user, lock=True)
-            there = dict(session.execute(items).tuples().all())
-            new = [picture for picture in ids if picture not in there]
-            session.add_all(
-                BoardItemRow(board_id=id, picture_id=picture, owner=user, position=position)
-                for position, picture in enumerate(new, start=max(there.values(), default=-1) + 1)
-            )
-        return len(new)
-
-    def remove_from_board(self, id: str, pictures: Iterable[str], *, user: str) -> int:
-        """Returns how many were on it. The pictures themselves stay."""
-        ids, removed = list(dict.fromkeys(pictures)), 0
-        with self._database.write() as session:
-            _board(session, id, user, lock=True)
-            for some in chunks(ids):
-                gone = delete(BoardItemRow).where(BoardItemRow.board_id == id, BoardItemRow.picture_id.in_(some))
-                removed += session.execute(gone).rowcount  # pyright: ignore[reportAttributeAccessIssue]
-        return removed
-
-    def rename_board(self, id: str, name: str, *, user: str) -> None:
-        with self._taken(name), self._database.write() as session:
-            _board(session, id, user, lock=True).name = _board_name(name)
-
-    def delete_board(self, id: str, *, user: str) -> None:
-        """The pictures on it stay."""
-        with self._database.write() as session:
-            session.delete(_board(session, id, user, lock=True))
 
     # -- embeddings ----------------------------------------------------------------------------------------------
 
@@ -452,7 +373,8 @@ class Library:
                 write_durably(self._path(row.id, row.format), data)
         return _upload(row)
 
-    def _check_all_there(self, ids: Sequence[str], user: str, field: str) -> None:
+    def check_all_there(self, ids: Sequence[str], user: str, field: str) -> None:
+        """Raise `StudioError` 404 unless all of ``ids`` are the user's pictures and not deleted."""
         found = self.there(ids, user=user)
         if missing := [id for id in ids if id not in found]:
             more = f" (nor {len(missing) - 1} more of these)" if len(missing) > 1 else ""
@@ -461,17 +383,6 @@ class Library:
                 field=field,
                 status=404,
             )
-
-    @contextlib.contextmanager
-    def _taken(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError as error:
-            raise StudioError(
-                f"There is a board named '{name.strip()}' already: choose another name, or add to that one.",
-                field="name",
-                status=409,
-            ) from error
 
 
 def read_upload(data: bytes | Path, limit_mb: int) -> bytes:
@@ -486,29 +397,6 @@ def read_upload(data: bytes | Path, limit_mb: int) -> bytes:
         return data.read_bytes() if isinstance(data, Path) else data
     except OSError as error:
         raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
-
-
-def _is_there(id: Any) -> ColumnElement[bool]:
-    """That a listed picture or upload has this id and is not deleted."""
-    return or_(
-        exists().where(AssetRow.id == id, AssetRow.deleted_at.is_(None)),
-        exists().where(UploadRow.id == id, UploadRow.deleted_at.is_(None), UploadRow.purpose == "picture"),
-    )
-
-
-def _board(session: Session, id: str, user: str, *, lock: bool = False) -> BoardRow:
-    query = select(BoardRow).where(BoardRow.id == id, BoardRow.owner == user)
-    row = session.scalars(query.with_for_update() if lock else query).first()
-    if row is None:
-        raise StudioError("There is no such board: it may have been deleted.", field="board", status=404)
-    return row
-
-
-def _board_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not 0 < len(name) <= 80:
-        raise StudioError("A board needs a name of 1 to 80 characters.", field="name")
-    return name
 
 
 def _upload(row: UploadRow) -> Upload:
