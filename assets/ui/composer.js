@@ -1,0 +1,165 @@
+/* Sending what the forms hold, and bringing settings back into them. The forms are Gradio's: each drawing tab has a
+   hidden button that hands its values to the studio, and one that fills it. */
+import { api, Refusal } from "./api.js";
+import { config } from "./config.js";
+import { Button, Sentence, Tool } from "./controls.js";
+import { fieldOf, press, reveal } from "./gradio.js";
+import { html, signal, useEffect } from "./html.js";
+import { prompt, PromptNotes, setPrompt, vocabularies } from "./ideas.js";
+import { items } from "./library.js";
+import { go, route } from "./route.js";
+import { announce, toast } from "./say.js";
+import { fetchJob } from "./events.js";
+import { forms, problem, showJob, source, tabOf } from "./session.js";
+import { many } from "./words.js";
+
+/** @typedef {{restored: string[], not_restored: {field: string, why: string}[], error?: string}} Report */
+
+const sending = signal(false);
+/** What the restore buttons read. */
+let payload = "";
+/** What was brought back last, until it is closed or something is drawn. */
+const report = signal(/** @type {Report | null} */ (null));
+/** Whether the settings are open where they do not fit beside the stage. */
+export const sheet = signal(false);
+
+/** The words on the button: what it will do. */
+export function verb(/** @type {string} */ tab, /** @type {Record<string, any>} */ form) {
+  const count = Math.max(Number(form.count) || 1, 1);
+  if (tab === "edit") return count === 1 ? "Redraw this picture" : `Redraw this picture ${count} times`;
+  const keep = Number(form.keep_best) || 0;
+  if (keep && keep < count) return `Draw ${many(count, "picture")}, keep ${keep}`;
+  return count === 1 ? "Draw a picture" : `Draw ${many(count, "picture")}`;
+}
+
+/** Hand the form of a drawing tab to the studio. */
+export function send(tab = route.value.tab) {
+  if (sending.value || !Object.values(config.draws).includes(tab)) return;
+  sending.value = true;
+  say(null);
+  requestAnimationFrame(() => press(`${tab}-go`)); // after the fields took what was typed
+}
+
+/** Write a prompt and draw it. */
+export function draw(/** @type {string} */ text) {
+  setPrompt(text);
+  setTimeout(() => send(), 50);
+}
+
+/** The values of a form as Gradio hands them over, with the picture that the tool works on. */
+export const values = (/** @type {string[]} */ names, /** @type {any[]} */ given) =>
+  given.map((value, at) => (names[at] === "picture" ? source.value : value));
+
+/** What the studio answered to `send`. */
+export async function sent(/** @type {string} */ answer) {
+  sending.value = false;
+  const { job, error, field } = JSON.parse(answer);
+  if (error) return say({ words: error, field: field ?? "" });
+  report.value = null;
+  sheet.value = false;
+  await fetchJob(job).catch(() => null);
+  showJob(job);
+}
+
+/** Say what is wrong, once, and lead to the field. */
+function say(/** @type {{words: string, field: string} | null} */ wrong) {
+  for (const node of document.querySelectorAll("#studio [aria-invalid]")) {
+    node.removeAttribute("aria-invalid");
+    node.removeAttribute("aria-describedby");
+  }
+  problem.value = wrong;
+  if (!wrong?.field) return;
+  const field = fieldOf(wrong.field);
+  if (!field) return;
+  if (field.closest("#tabs")) sheet.value = true;
+  reveal(field);
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", "problem-words");
+  setTimeout(() => field.focus(), 60); // once its fold is open
+}
+
+/** Bring back the settings of a picture of the gallery, in the tab that made it. */
+export const reuse = (/** @type {string} */ id) => fill(tabOf(items.value.get(id)?.capability), { id });
+
+/** Bring back the settings that a picture file carries. */
+export async function reuseFile(/** @type {File} */ file) {
+  if (!/^image\/(png|jpeg|webp|avif)$/.test(file.type)) {
+    return toast("Drop a PNG, JPEG or WebP picture to bring back its settings.", { bad: true });
+  }
+  try {
+    const parameters = await api("/parameters", { raw: file });
+    if (!parameters || !Object.keys(parameters).length) {
+      return toast("That picture holds no settings; they are lost when a picture is converted or cropped.", { bad: true });
+    }
+    fill(tabOf(parameters.capability), { parameters });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    toast(error.message, { bad: true });
+  }
+}
+
+function fill(/** @type {string} */ tab, /** @type {object} */ from) {
+  payload = JSON.stringify(from);
+  go({ tab });
+  press(`${tab}-restore`);
+}
+
+export const handed = () => payload;
+
+/** What the studio answered to `fill`. */
+export function restored(/** @type {string} */ answer) {
+  /** @type {Report & {picture?: string}} */
+  const found = JSON.parse(answer);
+  if (found.error) return void toast(found.error, { bad: true });
+  if (found.picture) go({ picture: found.picture });
+  report.value = found;
+  say(null);
+  announce(found.not_restored.length ? "Most settings are back; the others are listed under the prompt." : "All settings are back.");
+}
+
+/** What came back and what did not. */
+function Restored() {
+  const found = report.value;
+  if (!found) return null;
+  const all = !found.not_restored.length;
+  return html`<div class="restored" role="status">
+    <p><b>${all ? "All settings are back" : "Most settings are back"}</b>${found.restored.length > 0 && `: ${found.restored.join(", ")}.`}</p>
+    ${!all && html`<ul>${found.not_restored.map((each) => html`<li key=${each.field}><b>${each.field}</b> ${each.why}</li>`)}</ul>`}
+    <${Tool} icon="close" label="Close what was brought back" onClick=${() => (report.value = null)} />
+  </div>`;
+}
+
+/** Under the prompt: what is unknown, what came back, what is wrong, and the one button. */
+export function Composer() {
+  const { tab } = route.value;
+  const form = forms.value[tab] ?? {};
+  const wrong = problem.value;
+  useEffect(() => {
+    problem.value = null;
+    report.value = null;
+  }, [tab]);
+  return html`<${PromptNotes} tab=${tab} />
+    <${Restored} />
+    <div id="problem">${wrong && html`<${Sentence} id="problem-words">${wrong.words}<//>`}</div>
+    <div id="run">
+      <${Button} class="sheet-button" icon="settings" aria-expanded=${String(sheet.value)} onClick=${() => (sheet.value = !sheet.value)}>Settings<//>
+      <button type="button" id="generate" class="button button-main" aria-keyshortcuts="Control+Enter" disabled=${sending.value}
+        onClick=${() => send(tab)}>${verb(tab, form)}</button>
+    </div>`;
+}
+
+/** What the chosen model of a tab can be asked for. */
+export const words = (/** @type {string} */ tab, /** @type {string} */ known) =>
+  (vocabularies.value = { ...vocabularies.value, [tab]: JSON.parse(known) });
+
+/** Keep a form: for the words of its button, and for the page when it is loaded again. */
+export function keep(/** @type {string} */ tab, /** @type {string[]} */ names, /** @type {any[]} */ given) {
+  const form = Object.fromEntries(names.map((name, at) => [name, given[at]]));
+  forms.value = { ...forms.value, [tab]: form };
+  if (typeof form.prompt === "string") prompt.value = form.prompt;
+  try {
+    localStorage.setItem(`studio.form.${tab}`, JSON.stringify(form));
+  } catch {
+    /* no room or no leave: a reload begins anew */
+  }
+}

@@ -1,0 +1,68 @@
+/* The workspace of the drawing tabs: rail, stage, prompt and button, filmstrip; and the source that a tool works on. */
+import { offer } from "./actions.js";
+import { Composer, draw, reuse, sheet } from "./composer.js";
+import { Button, Sentence } from "./controls.js";
+import { $, mendRadios } from "./gradio.js";
+import { effect, html, render, useEffect, useRef, useSignal } from "./html.js";
+import { Filmstrip } from "./filmstrip.js";
+import { getItem, items, upload } from "./library.js";
+import { pick } from "./picker.js";
+import { labelOf, Picture } from "./pictures.js";
+import { Rail } from "./rail.js";
+import { go } from "./route.js";
+import { showPicture, source } from "./session.js";
+import { Stage } from "./stage.js";
+
+/** The picture that the tab works on: shown small beside the settings, with ways to another one. */
+function Source() {
+  const id = source.value;
+  const item = id ? items.value.get(id) : undefined;
+  const files = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const wrong = useSignal("");
+  useEffect(() => void (id && getItem(id)), [id]);
+  const hand = async (/** @type {any} */ event) => {
+    const chosen = [...event.target.files];
+    event.target.value = "";
+    const { items: found, skipped } = await upload(chosen);
+    wrong.value = skipped[0] ? `${skipped[0].name}: ${skipped[0].reason}` : "";
+    if (found[0]) showPicture(found[0].id);
+  };
+  const choose = async () => {
+    const [chosen] = await pick({ single: true });
+    if (chosen) showPicture(chosen.id);
+  };
+  return html`<section class="source" aria-label="Picture to redraw">
+    <h3>Picture</h3>
+    <div class="source-row">
+      ${id
+        ? html`<span class="source-picture"><${Picture} id=${id} alt=${item ? labelOf(item) : ""} /></span>`
+        : html`<span class="source-picture source-none" aria-hidden="true"></span>`}
+      <div>
+        <p>${id ? "The picture on the stage is redrawn. Pick another one in the strip below, or:" : "Pick a picture in the strip below, or:"}</p>
+        <div class="chooser-tools"><${Button} icon="upload" onClick=${() => files.current?.click()}>From a file<//>
+          <${Button} icon="grid" onClick=${choose}>From the gallery<//></div>
+      </div>
+    </div>
+    ${wrong.value && html`<${Sentence}>${wrong.value}<//>`}
+    <input ref=${files} type="file" hidden accept="image/png,image/jpeg,image/webp,image/gif" onChange=${hand} />
+  </section>`;
+}
+
+/** Draw the parts into the places that Gradio made for them. @type {Record<string, import("./config.js").Mount>} */
+export const workspaceMounts = {
+  rail: (element) => render(html`<${Rail} />`, element),
+  stage: (element) => render(html`<${Stage} draw=${draw} />`, element),
+  composer: (element) => render(html`<${Composer} />`, element),
+  filmstrip: (element) => render(html`<${Filmstrip} />`, element),
+  source: (element) => render(html`<${Source} />`, element),
+  form: (element) => mendRadios(element),
+};
+
+/** What the drawing tabs can do with a picture. */
+export function startWorkspace() {
+  offer(
+    { name: "edit", words: "Edit", icon: "redraw", can: (item) => item.kind === "picture" && Boolean($("#edit-go")), run: (id) => go({ tab: "edit", picture: id }) },
+    { name: "reuse", words: "Reuse settings", icon: "reuse", can: (item) => item.from === "gallery", run: reuse },
+  );
+  effect(() => void document.body.classList.toggle("sheet-open", sheet.value));
+}
