@@ -14,8 +14,9 @@ import { signal } from "./html.js";
 
 const known = signal(/** @type {readonly Action[]} */ ([]));
 
-/** Offer something for every picture that it can be done with. */
-export const offer = (/** @type {Action[]} */ ...added) => (known.value = [...known.value, ...added]);
+/** Offer something for every picture that it can be done with; `first` before what is offered already. */
+export const offer = (/** @type {readonly Action[]} */ added, { first = false } = {}) =>
+  (known.value = first ? [...added, ...known.value] : [...known.value, ...added]);
 
 export const actionsFor = (/** @type {Item | null | undefined} */ item) =>
   item && !item.deleted_at && !item.missing ? known.value.filter((each) => each.can(item)) : [];

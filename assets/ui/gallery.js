@@ -571,5 +571,7 @@ export function startGallery(root) {
   });
 }
 
-offer({ name: "like", words: "More like this", icon: "search", can: () => true, run: searchLike });
-for (const [name, words] of TOOLS.slice(0, 3)) offer({ name, words, icon: name, can: (item) => item.kind === "picture", run: (id) => handOver(name, [id]) });
+offer([
+  { name: "like", words: "More like this", icon: "search", can: () => true, run: searchLike },
+  ...TOOLS.slice(0, 3).map(([name, words]) => ({ name, words, icon: name, can: (item) => item.kind === "picture", run: (id) => handOver(name, [id]) })),
+]);

@@ -1,4 +1,5 @@
 /* The stage: the picture or the job that the drawing tabs are about, large; without either, examples to begin with. */
+import { api } from "./api.js";
 import { config } from "./config.js";
 import { Button, Tool } from "./controls.js";
 import { isActive, previews, worker } from "./events.js";
@@ -60,7 +61,7 @@ function JobStage({ job }) {
     html`<div class="pics" data-count=${count} style=${`--columns:${columns(count, ratio)};--rows:${Math.ceil(count / columns(count, ratio))};--ratio:${ratio}`}>
       ${ids.map((id) => html`<${Result} key=${id} id=${id} ids=${ids} />`)}
       ${missing > 0 &&
-      html`<div class="pic live" key="live"><div class="frame">${preview && html`<img class="preview" src=${preview} alt="Live preview" />`}</div><div class="foot">drawing</div></div>`}
+      html`<div class="pic live" key="live"><div class="frame">${preview && html`<img class="preview" src=${preview} alt="Live preview" />`}</div><div class="foot">${job.status === "queued" ? "waiting" : "drawing"}</div></div>`}
       ${Array.from({ length: missing ? places : 0 }, (_, at) => html`<div class="pic waiting" key=${`place-${at}`}><div class="frame"></div><div class="foot"></div></div>`)}
     </div>`}
     <p class="stage-prompt">${request.prompt}</p>
@@ -104,6 +105,11 @@ function Single({ id, before = "" }) {
 /** Nothing drawn yet: examples that draw on one click. @param {{draw: (prompt: string) => void, models: () => void}} props */
 function Welcome({ draw, models }) {
   const touch = matchMedia("(pointer: coarse)").matches;
+  const alone = useSignal(false);
+  useEffect(() => {
+    const only = (/** @type {any[]} */ models) => models.filter((each) => each.kind === "diffusion" && each.available).length < 2;
+    api("/models").then((models) => (alone.value = only(models)), () => {});
+  }, []);
   return html`<div class="empty">
     <h2>Your pictures appear here</h2>
     <p>Write what you want to see below, or begin with one of these.</p>
@@ -114,7 +120,7 @@ function Welcome({ draw, models }) {
       )}
     </div>
     ${!touch && html`<p class="aside">Or drop a picture made here, or by another tool, anywhere on this page to bring back its settings.</p>`}
-    ${config.starterOnly &&
+    ${alone.value &&
     html`<p class="offer">The starter models draw small, simple pictures.
       <button type="button" class="link" onClick=${models}>See which larger model suits this computer</button></p>`}
   </div>`;

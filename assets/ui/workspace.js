@@ -1,15 +1,16 @@
 /* The workspace of the drawing tabs: rail, stage, prompt and button, filmstrip; and the source that a tool works on. */
 import { offer } from "./actions.js";
 import { Composer, draw, reuse, sheet } from "./composer.js";
+import { config } from "./config.js";
 import { Button, Sentence } from "./controls.js";
-import { $, mendRadios } from "./gradio.js";
+import { mendRadios } from "./gradio.js";
 import { effect, html, render, useEffect, useRef, useSignal } from "./html.js";
 import { Filmstrip } from "./filmstrip.js";
 import { getItem, items, upload } from "./library.js";
 import { pick } from "./picker.js";
 import { labelOf, Picture } from "./pictures.js";
 import { Rail } from "./rail.js";
-import { go } from "./route.js";
+import { go, route } from "./route.js";
 import { showPicture, source } from "./session.js";
 import { Stage } from "./stage.js";
 
@@ -52,7 +53,7 @@ function Source() {
 export const workspaceMounts = {
   rail: (element) => render(html`<${Rail} />`, element),
   stage: (element) => render(html`<${Stage} draw=${draw} />`, element),
-  composer: (element) => render(html`<${Composer} />`, element),
+  "prompt-side": (element) => render(html`<${Composer} />`, element),
   filmstrip: (element) => render(html`<${Filmstrip} />`, element),
   source: (element) => render(html`<${Source} />`, element),
   form: (element) => mendRadios(element),
@@ -60,9 +61,13 @@ export const workspaceMounts = {
 
 /** What the drawing tabs can do with a picture. */
 export function startWorkspace() {
+  const edits = config.tabs.includes("edit");
   offer(
-    { name: "edit", words: "Edit", icon: "redraw", can: (item) => item.kind === "picture" && Boolean($("#edit-go")), run: (id) => go({ tab: "edit", picture: id }) },
-    { name: "reuse", words: "Reuse settings", icon: "reuse", can: (item) => item.from === "gallery", run: reuse },
+    [
+      { name: "edit", words: "Edit", icon: "redraw", can: (item) => edits && item.kind === "picture" && route.value.tab !== "edit", run: (id) => go({ tab: "edit", picture: id }) },
+      { name: "reuse", words: "Reuse settings", icon: "reuse", can: (item) => item.from === "gallery", run: reuse },
+    ],
+    { first: true },
   );
   effect(() => void document.body.classList.toggle("sheet-open", sheet.value));
 }

@@ -2,95 +2,129 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
-from markupsafe import Markup
 
 from studio.errors import StudioError
+from studio.models.samplers import SAMPLERS
 from studio.settings import ROOT
 from studio.ui import about, gallery, models, understand
 from studio.ui.create import CreateTab
-from studio.ui.forms import Action
-from studio.ui.live import Live
-from studio.ui.markup import finish, html, icon
-from studio.ui.theme import StudioTheme, head
+from studio.ui.drawing import DrawingTab
+from studio.ui.edit import EditTab
+from studio.ui.events import CRASHED
+from studio.ui.files import VersionedFiles, script_json
+from studio.ui.form.words import PromptFields
+from studio.ui.forms import USER, Action
+from studio.ui.markup import html
+from studio.ui.theme import StudioTheme
 
 if TYPE_CHECKING:
     from studio import Studio
 
-ASSETS = ROOT / "assets" / "ui"
-PAGES = {"text-to-image": CreateTab}
-"""Capability name -> the tab that offers it, in the order of the registry."""
+log = logging.getLogger(__name__)
 
-_HEADER = Markup(
-    '<header class="bar"><a class="brand" href="/" aria-label="Creative Studio">{mark}<span>Creative Studio</span></a>'
-    '<div class="bar-tools"><button type="button" class="status" id="status" data-act="tab" data-tab="models" '
-    'title="Open Models"><i></i><span>Starting</span></button>'
-    '<button type="button" class="tool" data-act="theme" aria-label="Light or dark" title="Light or '
-    'dark">{theme}</button></div>'
-    '<div class="sr-only" id="live-region" role="status" aria-live="polite"></div></header>'
+ASSETS = ROOT / "assets" / "ui"
+DRAWING: tuple[type[DrawingTab], ...] = (CreateTab, EditTab)
+"""The drawing tabs in their order; one whose capability is not there is not shown."""
+PAGES = {"gallery": "Gallery", "understand": "Understand", "models": "Models", "about": "About"}
+
+_ANYTHING = (
+    "a lighthouse on a cliff at dawn, soft light, wide view",
+    "a ceramic teapot on a linen tablecloth, product photograph",
+    "an isometric drawing of a tiny bookshop, pastel colours",
+    "a fox asleep in autumn leaves, watercolour",
+    "a wooden desk by a rainy window, warm lamp, film photograph",
 )
-_MARK = Markup(
-    '<svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="9"/>'
-    '<circle cx="13" cy="18.5" r="6"/><path d="M17 6.5h8.5V15"/></svg>'
+_LEFT = (
+    "window.studio={{config:{config},waiting:[],called:[],"
+    "mount(...place){{this.waiting.push(place)}},call(...told){{this.called.push(told)}}}};"
 )
+"""Runs before any module: keeps what Gradio draws and tells until the scripts are there."""
+
+
+def _drawing(studio: Studio) -> list[type[DrawingTab]]:
+    return [tab for tab in DRAWING if tab.capability in studio.capabilities]
+
+
+def _place(name: str, **more: Any) -> gr.HTML:
+    """Where a part of the scripts draws."""
+    return html("", elem_id=name, js_on_load=f"window.studio.mount('{name}', element, server)", **more)
 
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole page, unmounted."""
+    actions: dict[str, Action] = {**gallery.actions(studio), **models.actions(studio), **understand.actions(studio)}
+
+    def act(data: dict[str, Any]) -> dict[str, Any]:
+        """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
+        action = actions.get(str(data.get("op")) if isinstance(data, dict) else "")
+        if action is None:
+            return {"error": "This page is older than the studio: reload it."}
+        try:
+            return action(data)
+        except StudioError as error:
+            return {"error": error.message}
+        except Exception:
+            log.exception("The page asked for %s", data.get("op"))
+            return {"error": CRASHED}
+
     with gr.Blocks(
         title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        live = Live(studio)
-        actions: dict[str, Action] = {
-            **gallery.actions(studio),
-            **models.actions(studio),
-            **understand.actions(studio),
-        }
-
-        def act(data: dict[str, Any]) -> dict[str, Any]:
-            """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
-            action = actions.get(str(data.get("op")) if isinstance(data, dict) else "")
-            if action is None:
-                return {"error": "This page is older than the studio: reload it."}
-            try:
-                return action(data)
-            except StudioError as error:
-                return {"error": error.message}
-
-        html(
-            finish(_HEADER.format(mark=_MARK, theme=icon("theme"))),
-            elem_id="header",
-            server_functions=[act],
-            js_on_load="window.studio.connect(server)",
-        )
-        with gr.Tabs(elem_id="tabs") as tabs:
-            for capability in studio.capabilities.values():
-                page = PAGES.get(capability.name)
-                if page is None:
-                    continue
-                with gr.Tab("Create" if len(PAGES) == 1 else capability.title, id=capability.name) as tab:
-                    built = page(studio, live, tabs)
-                built.on_load(demo, tab)
-                actions.update(built.actions())
-            with gr.Tab("Gallery", id="gallery"):
-                gallery.build(studio)
-            with gr.Tab("Understand", id="understand"):
-                understand.build(studio)
-            with gr.Tab("Models", id="models"):
-                models.build(studio)
-            with gr.Tab("About", id="about"):
-                about.build(studio)
+        _place("header", server_functions=[act])
+        tabs: list[DrawingTab] = []
+        with gr.Row(elem_id="studio", equal_height=False):
+            with gr.Column(elem_id="workspace"):
+                _place("rail")
+                _place("stage")
+                with gr.Column(elem_id="composer"):
+                    words = PromptFields(studio, USER)
+                    _place("prompt-side")
+                _place("filmstrip")
+            with gr.Column(elem_id="side"):
+                with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+                    for each in _drawing(studio):
+                        with gr.Tab(each.title, id=each.id, render_children=True):
+                            tabs.append(each(studio, USER, words))
+                    for name, title in PAGES.items():
+                        with gr.Tab(title, id=name):
+                            _page(name, studio)
+                with gr.Column(elem_id="words"):
+                    words.folds()
+        for tab in tabs:
+            tab.wire(demo)
     return demo
+
+
+def _page(name: str, studio: Studio) -> None:
+    {"gallery": gallery, "understand": understand, "models": models, "about": about}[name].build(studio)
+
+
+def config(studio: Studio) -> dict[str, Any]:
+    """What the scripts are told once."""
+    drawing = _drawing(studio)
+    previews = json.loads((ASSETS / "previews" / "previews.json").read_text(encoding="utf-8"))
+    return {
+        "tabs": [*(tab.id for tab in drawing), *PAGES],
+        "titles": {**{tab.id: tab.title for tab in drawing}, **PAGES},
+        "draws": {tab.capability: tab.id for tab in drawing},
+        "samplers": {id: row.label for id, row in SAMPLERS.items()},
+        "styles": previews["styles"],
+        "examples": previews["examples"],
+        "anything": _ANYTHING,
+    }
 
 
 def mount(api: FastAPI, studio: Studio) -> FastAPI:
     """Serve the page at ``/`` of ``api``, whose own routes must exist already: the mount swallows later ones."""
-    api.mount("/ui", StaticFiles(directory=ASSETS), name="ui")
+    files = VersionedFiles(ASSETS)
+    api.mount("/ui", files, name="ui")
     demo = build(studio)
     demo.queue(default_concurrency_limit=None, api_open=False)
     app = gr.mount_gradio_app(
@@ -105,7 +139,8 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
         ssr_mode=False,
         favicon_path=str(Path(ASSETS) / "favicon.svg"),
         theme=StudioTheme(),
-        head=head(ASSETS),
+        head=files.tags(_LEFT.format(config=script_json(config(studio))))
+        + '<meta name="color-scheme" content="light dark">',
     )
     demo.has_launched = True  # without this a mounted app skips every check of file paths (gradio 6.31)
     return app

@@ -1,9 +1,8 @@
-"""What the tabs share on the Python side: who is asking, sizes by aspect ratio, what a model can draw."""
+"""What the tabs share on the Python side: who is asking, which capabilities draw, what a small model can draw."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from studio.errors import StudioError
 
 if TYPE_CHECKING:
     from studio import Studio
-    from studio.models.families import Family
 
 USER = "local"
 """Owner of everything made in the page, until there are accounts."""
@@ -25,26 +23,6 @@ Action = Callable[[dict[str, Any]], dict[str, Any]]
 def drawing(capabilities: Iterable[Capability]) -> list[Capability]:
     """Those that make pictures; the others answer about pictures that are there."""
     return [each for each in capabilities if not each.hidden and each.makes == "pictures"]
-
-
-RATIOS: dict[str, float] = {"1:1": 1.0, "4:3": 4 / 3, "3:4": 3 / 4, "16:9": 16 / 9, "9:16": 9 / 16}
-
-
-def preset_size(family: Family, ratio: str) -> tuple[int, int]:
-    """(width, height) in pixels for ``ratio`` at about the family's native area, within its limits and on its grid."""
-    value, grid = RATIOS[ratio], family.size_multiple
-    width, height = family.native_size * math.sqrt(value), family.native_size / math.sqrt(value)
-    grow = max(1.0, family.min_size / min(width, height))
-
-    def snap(side: float) -> int:
-        return min(max(round(side * grow / grid) * grid, family.min_size), family.max_size)
-
-    return snap(width), snap(height)
-
-
-def ratio_of(family: Family, width: int, height: int) -> str | None:
-    """The preset that gives exactly this size, or None for a size of the user's own."""
-    return next((name for name in RATIOS if preset_size(family, name) == (width, height)), None)
 
 
 @dataclass(frozen=True)

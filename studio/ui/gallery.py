@@ -27,7 +27,7 @@ _PERIODS = {"Any time": 0, "Today": 1, "Last 7 days": 7, "Last 30 days": 30}
 
 def build(studio: Studio) -> None:
     """The frame: filters, an empty grid, an empty details panel."""
-    html(finish(_frame(studio)), elem_id="gallery", js_on_load="window.studio.gallery(element)")
+    html(finish(_frame(studio)), elem_id="gallery", js_on_load="window.studio.mount('gallery', element)")
 
 
 def _select(name: str, label: str, options: list[tuple[str, str]]) -> Markup:

@@ -37,7 +37,7 @@ def build(studio: Studio) -> None:
         'button-main">{}Add model</button>'
         '<p class="sentence" role="alert" hidden></p></form></div>'
     ).format(icon("folder"))
-    html(finish(frame), elem_id="models", js_on_load="window.studio.models(element)")
+    html(finish(frame), elem_id="models", js_on_load="window.studio.mount('models', element)")
 
 
 def actions(studio: Studio) -> dict[str, Action]:

@@ -1,19 +1,12 @@
-"""The studio's look: a Gradio theme whose values are variables of ``assets/ui/studio.css``, and the page's head.
+"""The studio's look: a Gradio theme whose values are variables of ``assets/ui/studio.css``.
 
 One neutral scale, one accent. Light and dark are the same names with other values, so components never ask which is on.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import gradio as gr
 from gradio.themes.utils import colors, sizes
-
-STYLES = ("studio.css", "understand.css")
-SCRIPTS = ("studio.js", "pictures.js", "gallery.js", "understand.js")
-"""In the order that the page reads them: later ones use what earlier ones left in ``window.studio``."""
 
 ACCENT = colors.Color(
     c50="#eef1fe", c100="#dfe4fd", c200="#c3ccfb", c300="#9fadf7", c400="#7c8ff2", c500="#5670ec",
@@ -145,14 +138,3 @@ class StudioTheme(gr.themes.Base):
             checkbox_label_padding="7px 10px",
             checkbox_label_text_size="13px",
         )
-
-
-def _version(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
-
-
-def head(assets: Path) -> str:
-    """Tags for ``<head>``: style sheets and scripts under ``/ui/``, their addresses changing with their content."""
-    styles = (f'<link rel="stylesheet" href="/ui/{name}?v={_version(assets / name)}">' for name in STYLES)
-    scripts = (f'<script src="/ui/{name}?v={_version(assets / name)}"></script>' for name in SCRIPTS)
-    return "".join((*styles, *scripts, '<meta name="color-scheme" content="light dark">'))

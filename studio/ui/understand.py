@@ -24,7 +24,7 @@ FEATURES = ("zero-shot", "vqa", "caption", "embed")
 def build(studio: Studio) -> None:
     """The place of the tab; its script fills it."""
     del studio
-    html("", elem_id="understand", js_on_load="window.studio.understand(element)")
+    html("", elem_id="understand", js_on_load="window.studio.mount('understand', element)")
 
 
 def actions(studio: Studio) -> dict[str, Action]:

@@ -1,0 +1,219 @@
+"""What every drawing tab is: a form of parts beside the workspace, which sends it and brings settings back into it.
+
+The workspace itself (stage, rail, prompt, button, filmstrip) is one for all tabs and drawn by the page's scripts. They
+press the hidden buttons that are built here; what a handler answers goes back to them as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gradio as gr
+from gradio.components import Component
+
+from studio.drawing.prompts import apply_styles
+from studio.errors import StudioError
+from studio.models.families import Family
+from studio.ui.events import CRASHED, QUIET, guarded
+from studio.ui.form import Part, Updates
+from studio.ui.form.model import ModelField
+from studio.ui.form.sampling import SeedField
+from studio.ui.form.schema import in_words, takes
+from studio.ui.form.words import PromptFields
+from studio.ui.forms import vocabulary
+from studio.ui.restoring import bring_back
+
+if TYPE_CHECKING:
+    from studio import Studio
+
+log = logging.getLogger(__name__)
+
+
+class DrawingTab(ABC):
+    """Builds the form inside the current Blocks. A tab names its capability and lays out the parts."""
+
+    id: ClassVar[str]
+    """Of the tab; its fields' ids begin with it."""
+    title: ClassVar[str]
+    capability: ClassVar[str]
+
+    def __init__(self, studio: Studio, user: str, words: PromptFields) -> None:
+        self._studio, self._user, self._words = studio, user, words
+        self.request = studio.capabilities[self.capability].request
+        with gr.Column(elem_id=f"{self.id}-form", elem_classes="form-panel"):
+            self.model = ModelField(studio, self.id, self.capability)
+            self.parts: list[Part] = [self.model, *self.build(self.model.default())]
+        with gr.Column(elem_classes="backstage"):
+            self._vocabulary = self._hidden("vocabulary", self._known(self.model.default()))
+            self._payload = self._hidden("payload")
+            self._answer = self._hidden("answer")
+            self._report = self._hidden("report")
+            self._go = gr.Button("Go", elem_id=f"{self.id}-go", visible="hidden")
+            self._restore = gr.Button("Restore", elem_id=f"{self.id}-restore", visible="hidden")
+
+    @abstractmethod
+    def build(self, family: Family) -> list[Part]:
+        """Lay out the parts below the model, as ``family`` wants them."""
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    @property
+    def fields(self) -> dict[str, Component]:
+        """Request field -> the component that holds it, those shared with the other tabs too."""
+        own = {name: component for part in self.parts for name, component in part.fields.items()}
+        return {**self._words.fields, **own}
+
+    def wire(self, demo: gr.Blocks) -> None:
+        """After everything is built: what the fields do to each other and to the scripts."""
+        names, fields = json.dumps(list(self.fields)), list(self.fields.values())
+        keep = _tell(f"'keep', '{self.id}', {names}, given", given="...given")
+        known = _tell(f"'words', '{self.id}', given")
+        family = self.model.default()
+        shown = [*self._fill({}, family), *self._words.refresh(), *fields]
+        everything = [*dict.fromkeys(shown), self._vocabulary]
+
+        gr.on([field.change for field in fields], None, fields, None, js=keep, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
+        self.model.choice.input(guarded(self._adapt), [self.model.choice], everything, **QUIET)
+        self._vocabulary.change(None, [self._vocabulary], None, js=known, **QUIET)
+        for part in self.parts:
+            if isinstance(part, SeedField):
+                part.last.click(guarded(self._last_seed), None, [part.seed], **QUIET)
+
+        values = f"(...given) => window.studio.call('values', {names}, given)"
+        sent = self._go.click(self._submit, fields, [self._answer], trigger_mode="once", js=values, **QUIET)
+        sent.then(None, [self._answer], None, js=_tell("'sent', given"), **QUIET)
+        handed = "() => [window.studio.call('handed')]"
+        back = self._restore.click(
+            self._bring_back, [self._payload], [*everything, self._report], trigger_mode="multiple", js=handed, **QUIET
+        )
+        back.then(None, [self._report], None, js=_tell("'restored', given"), **QUIET)
+
+        kept = f"() => [localStorage.getItem('studio.form.{self.id}') || '']"
+        loaded = demo.load(guarded(self._reload), [self._payload], everything, js=kept, **QUIET)
+        loaded.then(None, fields, None, js=keep, **QUIET)
+        loaded.then(None, [self._vocabulary], None, js=known, **QUIET)
+
+    # -- handlers ------------------------------------------------------------------------------------------------
+
+    def _submit(self, *values: Any) -> str:
+        """Hand the form to the queue. JSON: ``{"job": id}``, or ``{"error": sentence, "field": id of a component}``."""
+        try:
+            request = self._asked(dict(zip(self.fields, values, strict=True)))
+            job = self._studio.jobs.submit(self.capability, request, user=self._user, source="ui")
+            return json.dumps({"job": job.id})
+        except StudioError as error:
+            return json.dumps(self._refused(error, values))
+        except Exception:
+            log.exception("The form could not be sent")
+            return json.dumps({"error": CRASHED, "field": ""})
+
+    def _asked(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The request of the form's values: what is empty is left to the model's defaults."""
+        if not str(values.get("prompt") or "").strip():
+            raise StudioError("The prompt is empty: write what you want to see.", field="prompt")
+        if isinstance(values.get("seed"), str):
+            values["seed"] = values["seed"].strip() or None
+        if not values.get("keep_best"):
+            values["keep_best"] = None  # an empty number field says 0
+        styles = [
+            style for style in self._studio.gallery.list_styles(self._user) if style.name in (values["styles"] or [])
+        ]
+        values["prompt"], values["negative_prompt"] = apply_styles(
+            values["prompt"], values["negative_prompt"] or "", [(style.prompt, style.negative) for style in styles]
+        )
+        values["styles"] = [style.name for style in styles]
+        return {
+            name: value for name, value in values.items() if value is not None and name in self.request.model_fields
+        }
+
+    def _refused(self, error: StudioError, values: tuple[Any, ...]) -> dict[str, str]:
+        name = (error.field or "").split(".")[0]
+        words = in_words(error)
+        if name == "steps" and "at most" in words:
+            family = self.model.family(dict(zip(self.fields, values, strict=True)).get("model"))
+            words = f"{words.removesuffix('.')}. {family.name} was made for about {family.steps}."
+        return {"error": words, "field": str(getattr(self.fields.get(name), "elem_id", "") or "")}
+
+    def _adapt(self, model: str) -> Updates:
+        family = self.model.family(model)
+        updates: Updates = {self._vocabulary: self._known(family)}
+        for part in self.parts:
+            updates |= part.adapt(family)
+        return updates
+
+    def _fill(self, values: Mapping[str, Any], family: Family) -> Updates:
+        updates: Updates = {}
+        for part in (self._words, *self.parts):
+            updates |= part.fill(values, family)
+        return updates
+
+    def _reload(self, kept: str) -> Updates:
+        """The form as this browser kept it, and what is offered now."""
+        values = _object(kept)
+        family = self.model.family(str(values.get("model") or ""))
+        right = {name: value for name, value in values.items() if takes(self.request, name, value)}
+        return {**self._words.refresh(), **self._fill(right, family), self._vocabulary: self._known(family)}
+
+    def _bring_back(self, payload: str) -> Any:
+        """Fill the form from a picture's parameters; the report says field by field what came back."""
+        try:
+            given = _object(payload)
+            found = given.get("parameters")
+            if given.get("id"):
+                found = self._studio.gallery.get(str(given["id"]), user=self._user).parameters
+            report = bring_back(found if isinstance(found, dict) else {}, self.request, self.model)
+            family = self.model.family(report.values.get("model"))
+            blank = {"negative_prompt": "", "styles": [], "seed": None, "count": 1, "keep_best": None}
+            told = {"restored": report.restored, "not_restored": report.not_restored}
+            told["picture"] = str(report.values.get("picture") or "")
+            return {
+                **self._fill({**blank, **report.values}, family),
+                self._vocabulary: self._known(family),
+                self._report: json.dumps(told),
+            }
+        except StudioError as error:
+            return {self._report: json.dumps({"error": error.message})}
+        except Exception:
+            log.exception("Settings could not be brought back")
+            return {self._report: json.dumps({"error": CRASHED})}
+
+    def _last_seed(self) -> str:
+        page = self._studio.gallery.page(user=self._user, limit=1)
+        if not page.assets:
+            raise StudioError("There is no picture yet whose seed could be used.")
+        return str(page.assets[0].seed)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _hidden(self, name: str, value: str = "") -> gr.Textbox:
+        return gr.Textbox(value, label=name, elem_id=f"{self.id}-{name}", visible="hidden")
+
+    def _known(self, family: Family) -> str:
+        """What a small model says it can draw, as JSON for the scripts; null for models that draw anything."""
+        words = vocabulary(self._studio, family.id)
+        if words is None:
+            return "null"
+        return json.dumps({
+            "objects": words.objects, "styles": words.styles, "colours": words.colours, "examples": words.examples,
+            "limits": words.limits,
+        })  # fmt: skip
+
+
+def _tell(what: str, given: str = "given") -> str:
+    """Script of an event that only tells the page's scripts something."""
+    return f"({given}) => (window.studio.call({what}), [])"
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """A JSON object out of the browser; empty for everything else."""
+    if not text or len(text) > 1_000_000:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
