@@ -9,6 +9,7 @@
  * @property {{name: string, words: string, preview: string}[]} styles Prompt styles with a preview, relative to here.
  * @property {{prompt: string, preview: string}[]} examples Prompts that an empty stage offers.
  * @property {string[]} anything Prompts for models that draw anything.
+ * @property {boolean} checks Whether prompts can be checked against what a model knows.
  */
 /** @typedef {(element: HTMLElement, server: Record<string, (data: object) => Promise<any>>) => void} Mount */
 /**
@@ -24,7 +25,7 @@
 const left = /** @type {any} */ (globalThis).studio;
 
 /** @type {Config} */
-const nothing = { tabs: [], titles: {}, draws: {}, samplers: {}, styles: [], examples: [], anything: [] };
+const nothing = { tabs: [], titles: {}, draws: {}, samplers: {}, styles: [], examples: [], anything: [], checks: false };
 
 export const config = left?.config ?? nothing;
 

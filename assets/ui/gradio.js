@@ -29,11 +29,31 @@ export function reveal(/** @type {Element} */ node) {
   }
 }
 
+/** Fields of Gradio's whose label runs on into their help get a name and a description. @param {ParentNode} inside */
+function mendLabels(inside) {
+  for (const label of $$("label:has(> .info-text)", inside)) {
+    const field = label.querySelector("input, textarea");
+    const [words, help] = [label.querySelector("[data-testid=block-info]"), label.querySelector(".info-text")];
+    if (!field || !words || !help || field.hasAttribute("aria-description")) continue;
+    field.setAttribute("aria-label", words.textContent?.trim() ?? "");
+    field.setAttribute("aria-description", help.textContent?.trim() ?? "");
+  }
+}
+
+/** Mend the forms as Gradio draws them, folds that are opened later too. */
+export function startForms() {
+  const side = $("#side");
+  if (!side) return void requestAnimationFrame(startForms);
+  const mend = () => (mendRadios(side), mendLabels(side));
+  new MutationObserver(mend).observe(side, { childList: true, subtree: true });
+  mend();
+}
+
 /**
  * Radios of Gradio's get what they lack: a group with a name, and arrow keys with one stop for Tab.
  * @param {ParentNode} inside
  */
-export function mendRadios(inside) {
+function mendRadios(inside) {
   for (const group of $$("fieldset:has(input[type=radio])", inside)) {
     if (group.getAttribute("role") === "radiogroup") continue;
     group.setAttribute("role", "radiogroup");

@@ -103,6 +103,7 @@ export function PromptNotes({ tab }) {
   const model = String(forms.value[tab]?.model ?? "");
   const text = prompt.value;
   useEffect(() => {
+    if (!config.checks) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(async () => {
       if (!text.trim()) return void (check.value = { prompt: text, unknown: [], notes: [], model: "" });

@@ -1,5 +1,5 @@
 /* Keys and drops of the whole page. */
-import { send, reuseFile } from "./composer.js";
+import { reuseFile, send, sheet } from "./composer.js";
 import { $, $$, visible } from "./gradio.js";
 import { cancel } from "./job.js";
 import { droppedFiles, upload } from "./library.js";
@@ -24,6 +24,10 @@ function onKeyDown(event) {
   } else if (event.key === "Escape" && !event.defaultPrevented) {
     // Never out of a field, where it closes a list or takes back what was typed.
     if ($("dialog[open]") || /** @type {Element} */ (event.target).closest?.(TEXT)) return;
+    if (sheet.value) {
+      sheet.value = false;
+      return void /** @type {HTMLElement | null} */ ($(".sheet-button"))?.focus();
+    }
     const going = isActive(job.value) ? job.value : line.value[0];
     if (onWorkspace() && going) return void cancel(going.id);
     const button = /** @type {HTMLButtonElement | undefined} */ ($$("[data-stop]").find(visible));

@@ -3,7 +3,7 @@ import { offer } from "./actions.js";
 import { Composer, draw, reuse, sheet } from "./composer.js";
 import { config } from "./config.js";
 import { Button, Sentence } from "./controls.js";
-import { mendRadios } from "./gradio.js";
+import { startForms } from "./gradio.js";
 import { effect, html, render, useEffect, useRef, useSignal } from "./html.js";
 import { Filmstrip } from "./filmstrip.js";
 import { getItem, items, upload } from "./library.js";
@@ -56,11 +56,11 @@ export const workspaceMounts = {
   "prompt-side": (element) => render(html`<${Composer} />`, element),
   filmstrip: (element) => render(html`<${Filmstrip} />`, element),
   source: (element) => render(html`<${Source} />`, element),
-  form: (element) => mendRadios(element),
 };
 
 /** What the drawing tabs can do with a picture. */
 export function startWorkspace() {
+  startForms();
   const edits = config.tabs.includes("edit");
   offer(
     [
@@ -69,5 +69,9 @@ export function startWorkspace() {
     ],
     { first: true },
   );
+  document.addEventListener("pointerdown", (event) => {
+    const outside = /** @type {Element} */ (event.target).closest("#stage, #filmstrip, #rail, #header");
+    if (outside) sheet.value = false;
+  });
   effect(() => void document.body.classList.toggle("sheet-open", sheet.value));
 }

@@ -72,9 +72,8 @@ class DrawingTab(ABC):
         names, fields = json.dumps(list(self.fields)), list(self.fields.values())
         keep = _tell(f"'keep', '{self.id}', {names}, given", given="...given")
         known = _tell(f"'words', '{self.id}', given")
-        family = self.model.default()
-        shown = [*self._fill({}, family), *self._words.refresh(), *fields]
-        everything = [*dict.fromkeys(shown), self._vocabulary]
+        others = [component for part in (self._words, *self.parts) for component in part.others]
+        everything = [*fields, *others, self._vocabulary]
 
         gr.on([field.change for field in fields], None, fields, None, js=keep, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
         self.model.choice.input(guarded(self._adapt), [self.model.choice], everything, **QUIET)
@@ -120,7 +119,7 @@ class DrawingTab(ABC):
         if not values.get("keep_best"):
             values["keep_best"] = None  # an empty number field says 0
         styles = [
-            style for style in self._studio.gallery.list_styles(self._user) if style.name in (values["styles"] or [])
+            style for style in self._studio.words.list_styles(self._user) if style.name in (values["styles"] or [])
         ]
         values["prompt"], values["negative_prompt"] = apply_styles(
             values["prompt"], values["negative_prompt"] or "", [(style.prompt, style.negative) for style in styles]

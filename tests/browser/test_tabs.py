@@ -103,9 +103,9 @@ def test_reuse_brings_all_settings_to_the_create_tab(page: Page, server: Server,
     page.get_by_role("button", name="Reuse settings").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a red apple on a blue background")
     page.get_by_role("button", name="Advanced").click()
-    expect(page.get_by_label("Fixed seed")).to_have_value("12")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("12")
     latest = server.newest_job()
-    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("button", name="Draw a picture").click()
     again = server.drawn_after(latest)
     assert again not in pictures
     before, after = (
@@ -189,9 +189,9 @@ def test_a_local_folder_becomes_a_model_that_draws(page: Page, server: Server) -
     card = page.locator(".card", has_text="My painter")
     expect(card).to_be_visible()
     go_to(page, "Create")
-    page.locator("#controls").get_by_label("Model", exact=True).click()
+    page.locator("#create-form").get_by_label("Model", exact=True).click()
     page.get_by_role("option", name="My painter").click()
-    expect(page.locator("#model-line")).to_contain_text("My painter is drawing")
+    expect(page.locator("#create-model-line")).to_contain_text("My painter is drawing")
     go_to(page, "Models")
     card.get_by_role("button", name="Remove from list").click()
     expect(card).to_have_count(0)
@@ -205,8 +205,8 @@ def test_about_names_the_art_the_versions_and_the_keys(page: Page) -> None:
     page.mouse.move(600, 500)
     page.mouse.wheel(0, 600)
     page.wait_for_function("scrollY > 0")
-    for part in ("#header", "#tabs > .tab-wrapper"):  # the way out stays in sight
-        expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    for part in (page.locator("#header"), page.get_by_role("tablist")):  # the way out stays in sight
+        expect(part).to_be_in_viewport(ratio=1)
     page.evaluate("scrollTo(0, 0)")
     keep(page, "about")
     page.get_by_role("link", name="API documentation").click()

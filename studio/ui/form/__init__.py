@@ -21,6 +21,8 @@ class Part(Protocol):
 
     fields: dict[str, Component]
     """Request field -> the component that holds it."""
+    others: tuple[Component, ...]
+    """What `adapt` and `fill` change beside the fields."""
 
     def adapt(self, family: Family) -> Updates:
         """The fields as ``family`` wants them: its own defaults, and only what it understands."""
@@ -35,6 +37,7 @@ class Plain:
     """A part whose fields do not depend on the model."""
 
     fields: dict[str, Component]
+    others: tuple[Component, ...] = ()
 
     def adapt(self, family: Family) -> Updates:
         return {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from studio.capability import Request
 from studio.models.families import Family
@@ -22,7 +23,8 @@ class AmountFields(Plain):
     def __init__(self, tab: str, request: type[Request]) -> None:
         self._tab, self._request = tab, request
         self.few = gr.Radio(list(FEW), value=1, label="Pictures", elem_id=f"{tab}-few", elem_classes="few")
-        self.fields = {}
+        self.fields: dict[str, Component] = {}
+        self.others: tuple[Component, ...] = (self.few,)
 
     def exact(self) -> None:
         with gr.Row(elem_classes="pair"):

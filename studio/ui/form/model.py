@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.components import Component
 from markupsafe import Markup
 
 from studio.errors import StudioError
@@ -28,7 +29,8 @@ class ModelField:
             self.offered(), value=family.id, label="Model", elem_id=f"{tab}-model", filterable=False, interactive=True
         )
         self.line = html(_line(family), elem_id=f"{tab}-model-line", elem_classes="model-line-box")
-        self.fields = {"model": self.choice}
+        self.fields: dict[str, Component] = {"model": self.choice}
+        self.others: tuple[Component, ...] = (self.line,)
 
     def default(self) -> Family:
         """The studio's default where it can do the task, else the first that can."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from studio.capability import Request
 from studio.models.families import Family
@@ -41,7 +42,12 @@ class SamplingFields:
             offered(family), value=own_sampler(family), label=label("sampler"), elem_id=f"{tab}-sampler",
             filterable=False,
         )  # fmt: skip
-        self.fields = {"steps": self._steps, "guidance_scale": self._guidance, "sampler": self._sampler}
+        self.others: tuple[Component, ...] = ()
+        self.fields: dict[str, Component] = {
+            "steps": self._steps,
+            "guidance_scale": self._guidance,
+            "sampler": self._sampler,
+        }
 
     def adapt(self, family: Family) -> Updates:
         return self.fill({}, family)

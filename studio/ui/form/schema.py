@@ -28,10 +28,11 @@ def help_of(request: type[Request], name: str) -> str:
 def takes(request: type[Request], name: str, value: Any) -> bool:
     """Whether ``value`` alone is right for a field."""
     field = request.model_fields.get(name)
-    if field is None:
+    if field is None or field.annotation is None:
         return False
     try:
-        TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python(value)
+        kind: Any = Annotated[field.annotation, *field.metadata]  # pyright: ignore[reportInvalidTypeForm]
+        TypeAdapter(kind).validate_python(value)
     except ValidationError:
         return False
     return True

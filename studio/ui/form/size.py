@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from studio.capability import Request
 from studio.models.families import Family
@@ -39,7 +40,8 @@ class SizeField:
     def __init__(self, tab: str, request: type[Request], family: Family) -> None:
         self._tab, self._request, self._family = tab, request, family
         self.ratio = gr.Radio(list(RATIOS), value="1:1", label="Shape", elem_id=f"{tab}-ratio", elem_classes="shapes")
-        self.fields = {}
+        self.fields: dict[str, Component] = {}
+        self.others: tuple[Component, ...] = (self.ratio,)
 
     def numbers(self) -> None:
         with gr.Row(elem_classes="pair"):

@@ -54,6 +54,7 @@ class PromptFields(Plain):
             with gr.Row(elem_classes="inline"):
                 keep = gr.Button("Save list", size="sm", elem_id="wildcard-save")
                 forget = gr.Button("Delete list", size="sm", elem_id="wildcard-delete")
+        self.others = (self.wildcard,)
         self.fields |= {"negative_prompt": self.negative, "styles": self.styles}
         save.click(guarded(self._save_style), [name, self.prompt, self.negative], [self.styles, name], **QUIET)
         drop.click(guarded(self._delete_styles), [self.styles], [self.styles], **QUIET)
@@ -74,13 +75,13 @@ class PromptFields(Plain):
         return updates
 
     def _style_names(self) -> list[str]:
-        return [style.name for style in self._studio.gallery.list_styles(self._user)]
+        return [style.name for style in self._studio.words.list_styles(self._user)]
 
     def _lists(self) -> list[str]:
-        return list(self._studio.gallery.list_wildcards(self._user))
+        return list(self._studio.words.list_wildcards(self._user))
 
     def _save_style(self, name: str, prompt: str, negative: str) -> tuple[Any, Any]:
-        style = self._studio.gallery.save_style(self._user, name, prompt, negative)
+        style = self._studio.words.save_style(self._user, name, prompt, negative)
         gr.Info(str(escape(f"Saved the style “{style.name}”.")), title="Styles")
         return gr.Dropdown(self._style_names()), ""
 
@@ -88,19 +89,19 @@ class PromptFields(Plain):
         if not names:
             gr.Info("Choose the styles to delete in the Styles field first.", title="Styles")
         for name in names:
-            self._studio.gallery.delete_style(self._user, name)
+            self._studio.words.delete_style(self._user, name)
         return gr.Dropdown(self._style_names(), value=[])
 
     def _read_list(self, name: str | None) -> str:
-        return "\n".join(self._studio.gallery.read_wildcard(self._user, name)) if name else ""
+        return "\n".join(self._studio.words.read_wildcard(self._user, name)) if name else ""
 
     def _save_list(self, name: str | None, lines: str) -> Any:
         name = (name or "").strip().strip("_")
-        self._studio.gallery.save_wildcard(self._user, name, lines)
+        self._studio.words.save_wildcard(self._user, name, lines)
         gr.Info("Saved the list.", title="Wildcards")
         return gr.Dropdown(self._lists(), value=name)
 
     def _delete_list(self, name: str | None) -> tuple[Any, str]:
         if name:
-            self._studio.gallery.delete_wildcard(self._user, name)
+            self._studio.words.delete_wildcard(self._user, name)
         return gr.Dropdown(self._lists(), value=None), ""
