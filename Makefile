@@ -1,4 +1,4 @@
-# make run: the studio. make test, make lint: the checks. make bench: measurements. make starter: train the starter models. make lock.
+# make run: the studio. make test, make lint: the checks. make vendor: the page's libraries. make bench: measurements. make starter: train the starter models. make lock.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-deps
 ARGS ?=
 
-.PHONY: run test lint bench starter lock
+.PHONY: run test lint bench starter lock vendor
 
 # Opens the page in a browser where there is a screen.
 run: $(VENV)/.run
@@ -16,10 +16,12 @@ run: $(VENV)/.run
 	fi; \
 	exec $(PY) app.py
 
-test: $(VENV)/.dev $(VENV)/.browser
+test: $(VENV)/.dev $(VENV)/.browser node_modules/.ci
+	npm test
 	$(PY) -m pytest $(ARGS)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev node_modules/.ci
+	npm run lint
 	$(PY) -m ruff check .
 	$(VENV)/bin/lint-imports
 	$(PY) -m pyright
@@ -40,6 +42,10 @@ lock: $(VENV)/.run
 	$(PY) -m uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" --extra dev --extra starter -c requirements.lock pyproject.toml -o requirements-dev.lock
 
+# Copy the libraries of the page's scripts, as package-lock.json pins them, into assets/ui/vendor.
+vendor: node_modules/.ci
+	npm run vendor
+
 # Stamps: nothing is installed twice until a lock changes. The locks are complete, so pip resolves nothing (--no-deps).
 $(VENV)/.run: requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Install it, or name it: make run PYTHON=/path/to/python3.12"; exit 1; }
@@ -49,6 +55,11 @@ $(VENV)/.run: requirements.lock
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(PIP) -r requirements-dev.lock
+	@touch $@
+
+node_modules/.ci: package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is needed to check the page's scripts: https://nodejs.org"; exit 1; }
+	npm ci --no-audit --no-fund
 	@touch $@
 
 # A browser for the page's tests: one that is here, else Debian's or Ubuntu's Chromium, else Playwright's own.

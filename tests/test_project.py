@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -82,6 +84,30 @@ def test_lock_fits_the_ranges_and_names_no_place(lock: str) -> None:
         for found in pinned[name]:
             (clause,) = found.specifier
             assert wanted.specifier.contains(clause.version), f"{found} is outside {wanted}: run make lock"
+
+
+def test_vendored_scripts_are_what_their_manifest_says() -> None:
+    folder = ROOT / "assets/ui/vendor"
+    packages = json.loads((folder / "manifest.json").read_text("utf-8"))
+    listed = {name: digest for package in packages.values() for name, digest in package["files"].items()}
+    assert {path.name for path in folder.iterdir()} == {*listed, "manifest.json"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, f"{name} was changed: make vendor"
+        if name.endswith(".js"):
+            assert not re.search(r"""\b(from|import)\s*["'][^.]""", (folder / name).read_text("utf-8")), name
+    pinned = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
+    for name, package in packages.items():
+        assert pinned[name] == package["version"]
+        assert package["licence"] in ("MIT", "Apache-2.0")
+        assert any(each.endswith("LICENSE.txt") for each in package["files"])
+
+
+def test_script_lock_pins_everything_and_names_no_place() -> None:
+    lock = (ROOT / "package-lock.json").read_text("utf-8")
+    packages = {name: each for name, each in json.loads(lock)["packages"].items() if name}
+    assert all(each["integrity"].startswith("sha512-") and "resolved" not in each for each in packages.values())
+    pinned = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
+    assert all(re.fullmatch(r"[\d.]+", version) for version in pinned.values())
 
 
 def test_development_lock_extends_the_runtime_lock() -> None:

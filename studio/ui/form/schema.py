@@ -31,7 +31,7 @@ def takes(request: type[Request], name: str, value: Any) -> bool:
     if field is None or field.annotation is None:
         return False
     try:
-        kind: Any = Annotated[field.annotation, *field.metadata]  # pyright: ignore[reportInvalidTypeForm]
+        kind = Annotated.__class_getitem__((field.annotation, *field.metadata))  # pyright: ignore[reportAttributeAccessIssue]
         TypeAdapter(kind).validate_python(value)
     except ValidationError:
         return False
