@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
 from fastapi.responses import FileResponse
 
-from studio.api.schemas import IMMUTABLE, Changed, Selection, Starring
+from studio.api.lanes import Lane
+from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Selection, Starring
 from studio.api.users import User
 from studio.media.images import read_parameters
 from studio.store.gallery import Asset, Page
@@ -85,9 +87,11 @@ def add_gallery(v1: APIRouter, studio: Studio) -> None:
         """WebP of at most 256 pixels a side."""
         return FileResponse(gallery.thumbnail(id, user=user), media_type="image/webp", headers=IMMUTABLE)
 
-    @v1.post("/parameters", tags=["gallery"])
-    def parameters_of(
-        picture: Annotated[bytes, Body(media_type="application/octet-stream", description="PNG, JPEG or WebP file.")],
-    ) -> dict[str, Any] | None:
-        """The settings a picture file carries, ours or another tool's; null when it carries none."""
-        return read_parameters(picture)
+    reading = Lane(threads=2, waiting=24)
+
+    @v1.post("/parameters", tags=["gallery"], openapi_extra=RAW_BODY, responses={503: {"model": Error}})
+    async def parameters_of(request: HttpRequest) -> dict[str, Any] | None:
+        """The settings that a picture file (PNG, JPEG, WebP) carries, ours or another tool's; null for none."""
+        with reading.place():
+            picture = await request.body()
+            return await reading.run(lambda: read_parameters(picture))

@@ -292,7 +292,12 @@ class Jobs:
             with suppress(RuntimeError):  # the loop is gone, and its reader with it
                 loop.call_soon_threadsafe(wake.set)
 
-        subscription = await self._aside(lambda: follow(notify))
+        opening = asyncio.ensure_future(self._aside(lambda: follow(notify)))
+        try:
+            subscription = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # who asked has left; so will the subscription that is being made
+            opening.add_done_callback(lambda done: done.exception() or self._watchers.leave(done.result()))
+            raise
         try:
             while await wake.wait():
                 wake.clear()
