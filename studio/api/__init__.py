@@ -10,7 +10,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from studio.api.boards import add_boards
-from studio.api.events import add_events
 from studio.api.gallery import add_gallery
 from studio.api.guard import Guard
 from studio.api.jobs import add_capabilities, add_jobs
@@ -67,7 +66,7 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     )
     add_refusals(api)
     v1 = APIRouter(prefix="/api/v1", responses=ERRORS)
-    parts = (add_capabilities, add_jobs, add_events, add_gallery, add_library, add_boards, add_words, add_search)
+    parts = (add_capabilities, add_jobs, add_gallery, add_library, add_boards, add_words, add_search)
     for add in (*parts, add_models):
         add(v1, studio)
     api.include_router(v1)

@@ -27,7 +27,16 @@ def add_search(v1: APIRouter, studio: Studio) -> None:
     def find(body: Wanted, user: User) -> Found:
         """Pictures and moments of clips by what is on them, closest first."""
         return search.find(
-            user=user, text=body.text, like=body.like, unlike=body.unlike, limit=body.limit, model=body.model
+            user=user,
+            text=body.text,
+            like=body.like,
+            unlike=body.unlike,
+            limit=body.limit,
+            model=body.model,
+            capability=body.capability,
+            family=body.family,
+            starred=body.starred,
+            since=body.since,
         )
 
     @v1.get("/search/status", tags=["search"], responses=_BUSY)
