@@ -5,7 +5,7 @@ import { addToBoard, Boards, takeFrom } from "./boards.js";
 import { ask, Button, Dialog, Segments, Tool } from "./controls.js";
 import { config } from "./config.js";
 import { findLike, handOver, like, TOOLS } from "./handing.js";
-import { effect, html, render, untracked, useEffect, useRef } from "./html.js";
+import { effect, html, render, untracked, useEffect, useRef, useSignal } from "./html.js";
 import { Icon } from "./icons.js";
 import { Grid } from "./grid.js";
 import { takers } from "./keys.js";
@@ -78,6 +78,7 @@ function Chip({ id }) {
 }
 
 function Filters() {
+  const more = useSignal(false); // only a phone folds them
   useEffect(() => void learnFamilies(), []);
   const now = shelf.filters.value;
   const set = (/** @type {object} */ more) => (shelf.filters.value = { ...shelf.filters.value, ...more });
@@ -89,9 +90,10 @@ function Filters() {
   const toggle = (/** @type {"starred" | "deleted"} */ name, /** @type {string} */ words, /** @type {"star" | "trash"} */ icon) =>
     html`<label class="toggle"><input type="checkbox" checked=${now[name]} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.checked })} />
       <${Icon} name=${icon} />${words}</label>`;
-  return html`${made.length > 1 && select("capability", "Made with", [["", "Everything"], ...made])}
-    ${select("family", "Model", [["", "All models"], ...drawn])}
-    ${select("period", "When", shelf.PERIODS.map((words) => [words, words]))}
+  return html`<div class=${more.value ? "narrowing open" : "narrowing"}>${made.length > 1 && select("capability", "Made with", [["", "Everything"], ...made])}
+      ${select("family", "Model", [["", "All models"], ...drawn])}
+      ${select("period", "When", shelf.PERIODS.map((words) => [words, words]))}</div>
+    <button type="button" class="toggle narrowing-button" aria-expanded=${String(more.value)} onClick=${() => (more.value = !more.value)}><${Icon} name="settings" />Filters</button>
     ${toggle("starred", "Starred", "star")}${toggle("deleted", "Deleted", "trash")}
     <button type="button" class="toggle" aria-pressed=${String(shelf.marking.value)} onClick=${() => (shelf.marking.value ? shelf.unmark() : (shelf.marking.value = true))}>
       <${Icon} name="check" />Select</button>`;
