@@ -23,7 +23,7 @@ const doubted = { outside_world: true, doubt: "Not a picture of this model's wor
 async function shown(tool, records) {
   tool.job.value = done;
   tool.records.value = records;
-  const place = document.createElement("div");
+  const place = globalThis.document.createElement("div");
   render(html`<${Stage} tool=${tool} open=${true} />`, place);
   await settle();
   return place;
