@@ -78,7 +78,7 @@ def build(studio: Studio) -> gr.Blocks:
         title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         _place("header", server_functions=[act])
-        tabs: list[DrawingTab] = []
+        tabs: list[tuple[DrawingTab, gr.Tab]] = []
         with gr.Row(elem_id="studio", equal_height=False):
             with gr.Column(elem_id="workspace"):
                 _place("rail")
@@ -90,15 +90,16 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Column(elem_id="side"):
                 with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
                     for each in _drawing(studio):
-                        with gr.Tab(each.title, id=each.id, render_children=True):
-                            tabs.append(each(studio, USER, words))
+                        with gr.Tab(each.title, id=each.id, render_children=True) as tab:
+                            built = each(studio, USER, words)
+                        tabs.append((built, tab))
                     for name, title in PAGES.items():
                         with gr.Tab(title, id=name):
                             _page(name, studio)
                 with gr.Column(elem_id="words"):
                     words.folds()
-        for tab in tabs:
-            tab.wire(demo)
+        for built, tab in tabs:
+            built.wire(demo, tab)
     return demo
 
 

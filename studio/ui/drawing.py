@@ -67,7 +67,7 @@ class DrawingTab(ABC):
         own = {name: component for part in self.parts for name, component in part.fields.items()}
         return {**self._words.fields, **own}
 
-    def wire(self, demo: gr.Blocks) -> None:
+    def wire(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """After everything is built: what the fields do to each other and to the scripts."""
         names, fields = json.dumps(list(self.fields)), list(self.fields.values())
         keep = _tell(f"'keep', '{self.id}', {names}, given", given="...given")
@@ -77,6 +77,8 @@ class DrawingTab(ABC):
 
         gr.on([field.change for field in fields], None, fields, None, js=keep, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
         self.model.choice.input(guarded(self._adapt), [self.model.choice], everything, **QUIET)
+        offers = [self.model.choice, *self._words.refresh()]
+        tab.select(guarded(self._refresh), [self.model.choice], offers, **QUIET)
         self._vocabulary.change(None, [self._vocabulary], None, js=known, **QUIET)
         for part in self.parts:
             if isinstance(part, SeedField):
@@ -136,6 +138,11 @@ class DrawingTab(ABC):
             family = self.model.family(dict(zip(self.fields, values, strict=True)).get("model"))
             words = f"{words.removesuffix('.')}. {family.name} was made for about {family.steps}."
         return {"error": words, "field": str(getattr(self.fields.get(name), "elem_id", "") or "")}
+
+    def _refresh(self, model: str) -> Updates:
+        """Offer models fetched or added, styles and lists saved since the page was drawn."""
+        choice = gr.Dropdown(self.model.offered(), value=self.model.family(model).id)
+        return {self.model.choice: choice, **self._words.refresh()}
 
     def _adapt(self, model: str) -> Updates:
         family = self.model.family(model)
