@@ -190,7 +190,18 @@ class TestPictures:
 
     def test_a_picture_file_gives_its_settings_back(self, client: TestClient) -> None:
         png = write_png(Image.new("RGB", (8, 8)), {"prompt": "x", "seed": 4})
-        assert client.post("/api/v1/parameters", content=png).json() == {"prompt": "x", "seed": 4}
+        found = client.post("/api/v1/parameters", content=png, headers={"Content-Type": "application/json"}).json()
+        report = found.pop("report")
+        assert found == {"prompt": "x", "seed": 4}
+        assert (report["made_by"], report["values"]["seed"]) == ("Creative Studio", 4)
+        assert {"prompt", "seed"} <= set(report["restored"])
+        assert {"field": "model", "said": "", "why": "the picture does not say it, Starter is chosen"} in report[
+            "not_restored"
+        ]
+        answer = client.post("/api/v1/parameters?capability=count-to", content=png)
+        assert (answer.status_code, answer.json()["field"]) == (422, "capability")
+        bare = client.post("/api/v1/parameters", content=write_png(Image.new("RGB", (8, 8)), {})[:33] + b"")
+        assert bare.status_code == 422
 
     def test_another_user_sees_nothing_of_it(self, app: FastAPI, client: TestClient) -> None:
         job = finish(client, prompt="private")

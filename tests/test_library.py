@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from studio.capability import PicturesRequest
 from studio.errors import StudioError
+from studio.media.files import AVIF
 from studio.references import BoardOf, PictureId
 from studio.settings import Settings
 from studio.store.database import AssetRow, BoardItemRow, Database, EmbeddingRow, LineageRow, UploadRow, now
@@ -98,6 +99,7 @@ def test_a_file_is_what_its_content_says(library: Library, tmp_path: Path) -> No
         "jpeg": picture("green", "JPEG"),
         "webp": picture("blue", "WEBP"),
         "gif": picture("white", "GIF"),
+        **({"avif": picture("red", "AVIF"), "clip avif": animation("AVIF")} if AVIF else {}),
         "clip gif": animation("GIF"),
         "clip webp": animation("WEBP"),
         "clip mp4": video(tmp_path / "a.mp4"),
@@ -118,6 +120,8 @@ def test_a_file_is_what_its_content_says(library: Library, tmp_path: Path) -> No
         source = library.source(upload.id, user="local")
         assert (source.name, source.prompt, source.is_clip) == ("misleading.txt", "", kind == "clip")
     lengths = {each.format: each.seconds for each in library.uploads("local") if each.kind == "clip"}
+    if AVIF:
+        assert lengths.pop("avif") == pytest.approx(1.0, abs=0.11)
     assert lengths == pytest.approx({"gif": 1.0, "webp": 1.0, "mp4": 2.0, "mov": 2.0, "webm": 2.0}, abs=0.11)
 
 

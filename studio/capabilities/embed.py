@@ -55,13 +55,11 @@ class Embed(Capability):
     def run(self, request: EmbedRequest, context: Context) -> Iterator[Record]:
         reading = Reading(context, request.model, request.pictures)
         for batch in reading.batches():
-            seen = [item for item in batch if item.image is not None]
-            images = [item.image for item in seen if item.image is not None]
-            vectors = reading.look(images) if images else ()
-            found = {(item.source.id, 0.0): vector for item, vector in zip(seen, vectors, strict=True)}
+            looked = reading.looked(batch)
+            found = {(item.source.id, 0.0): vector for item, vector in looked if vector is not None}
             if found:
                 context.keep_vectors(request.model, found)
-            for item in batch:
+            for item, _ in looked:
                 if item.source.is_clip:
                     try:
                         film = reading.film(Clip(context.file(item.source.id)), every=1.0, most=CLIP_FRAMES)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import select
 
 from studio.capability import Capability, Context, Output, Record
-from studio.errors import Cancelled, StudioError
+from studio.errors import Cancelled, StudioError, is_poisoned
 from studio.models.catalog import Catalog
 from studio.models.spec import UNDERSTANDING, PipelineSpec
 from studio.settings import Settings
@@ -200,9 +200,3 @@ class Runner:
 def as_generator(outputs: Iterator[Any]) -> Any:
     """``run`` may return any iterator; closing needs a generator."""
     return outputs if hasattr(outputs, "close") else (output for output in outputs)
-
-
-def is_poisoned(error: Exception) -> bool:
-    """A device error after which every further call in this process fails: not running out of memory."""
-    name = type(error).__name__
-    return name == "AcceleratorError" or ("CUDA error" in str(error) and "OutOfMemory" not in name)
