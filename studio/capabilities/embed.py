@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from studio.capability import Capability, Context, PicturesRequest, Record, Request
+from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.errors import StudioError
 from studio.media.clips import Clip
 from studio.models.catalog import Catalog
@@ -21,15 +20,6 @@ CLIP_FRAMES = 120
 class EmbedRequest(PicturesRequest):
     """Pictures and clips whose vectors are missing."""
 
-    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
-
-
-class EmbedTextRequest(Request):
-    """Words to look for."""
-
-    texts: tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...] = Field(
-        min_length=1, max_length=64, description="Texts to make vectors of."
-    )
     model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
@@ -69,22 +59,3 @@ class Embed(Capability):
                         yield replace(item, error=error.message).record()
                 elif item.error:
                     yield item.record()
-
-
-class EmbedText(Capability):
-    """See `EmbedTextRequest`. Somebody waits for it, so it goes before everything else."""
-
-    name = "embed-text"
-    title = "Embed text"
-    summary = "Make words comparable with pictures."
-    request = EmbedTextRequest
-    makes = "records"
-    priority = 20
-    hidden = True
-
-    def prepare(self, request: EmbedTextRequest, catalog: Catalog) -> EmbedTextRequest:
-        return request.model_copy(update={"model": catalog.able(request.model, "embed").id})
-
-    def run(self, request: EmbedTextRequest, context: Context) -> Iterator[Record]:
-        vectors = Reading(context, request.model, ("",)).read(request.texts)
-        yield Record(0, {"model": request.model, "vectors": [[round(float(x), 6) for x in row] for row in vectors]})

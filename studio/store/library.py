@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,9 +44,6 @@ from studio.store.files import write_durably
 from studio.store.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from studio.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -301,23 +298,6 @@ class Library:
         for field, ids in named.items():
             self.check_all_there(ids, user, field)
         return request
-
-    # -- embeddings ----------------------------------------------------------------------------------------------
-
-    def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]], *, user: str) -> None:
-        """Keep or replace where pictures lie: (picture id, seconds into a clip or 0) -> unit vector [d]."""
-        with self._database.write() as session:
-            for (picture, time), vector in vectors.items():
-                session.merge(
-                    EmbeddingRow(
-                        picture_id=picture,
-                        model=model,
-                        time=float(time),
-                        owner=user,
-                        vector=vector.astype("<f2").tobytes(),
-                        created_at=now(),
-                    )
-                )
 
     # -- housekeeping --------------------------------------------------------------------------------------------
 

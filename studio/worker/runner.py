@@ -18,6 +18,7 @@ from studio.models.catalog import Catalog
 from studio.models.spec import UNDERSTANDING, PipelineSpec
 from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
+from studio.store.embeddings import Embeddings
 from studio.store.gallery import Gallery
 from studio.store.library import Library
 from studio.store.words import Words
@@ -49,6 +50,7 @@ class Runner:
         self.gallery = Gallery(settings, self.database)
         self.library = Library(settings, self.database, self.gallery)
         self.words = Words(self.database)
+        self.embeddings = Embeddings(self.database)
         self.catalog = Catalog(settings)
         self._capabilities = {each.name: each for each in find_capabilities(capabilities)}
         self._trust: Trust | None = None
