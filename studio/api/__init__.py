@@ -10,7 +10,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from studio.api.boards import add_boards
-from studio.api.events import add_events
 from studio.api.gallery import add_gallery
 from studio.api.guard import Guard
 from studio.api.jobs import add_capabilities, add_jobs
@@ -20,6 +19,7 @@ from studio.api.probes import add_probes
 from studio.api.proxies import Proxies
 from studio.api.refusals import ERRORS, add_refusals
 from studio.api.search import add_search
+from studio.api.streams import Streams
 from studio.api.words import add_words
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     )
     api.state.instance = secrets.token_hex(16)
     api.state.user = user
+    api.state.streams = Streams()
     settings = studio.settings
     largest = settings.max_upload_mb * 1_000_000
     api.add_middleware(
@@ -65,7 +66,7 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     )
     add_refusals(api)
     v1 = APIRouter(prefix="/api/v1", responses=ERRORS)
-    parts = (add_capabilities, add_jobs, add_events, add_gallery, add_library, add_boards, add_words, add_search)
+    parts = (add_capabilities, add_jobs, add_gallery, add_library, add_boards, add_words, add_search)
     for add in (*parts, add_models):
         add(v1, studio)
     api.include_router(v1)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from studio.errors import StudioError
 from studio.models.samplers import SAMPLERS
 from studio.settings import ROOT
-from studio.ui import about, gallery, models, understand
+from studio.ui import about, framework, gallery, models, understand
 from studio.ui.create import CreateTab
 from studio.ui.drawing import DrawingTab
 from studio.ui.edit import EditTab
@@ -127,6 +127,7 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
     """Serve the page at ``/`` of ``api``, whose own routes must exist already: the mount swallows later ones."""
     files = VersionedFiles(ASSETS)
     api.mount("/ui", files, name="ui")
+    folder = framework.temporary(studio.settings)
     demo = build(studio)
     demo.queue(default_concurrency_limit=None, api_open=False)
     app = gr.mount_gradio_app(
@@ -145,4 +146,4 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
         + '<meta name="color-scheme" content="light dark">',
     )
     demo.has_launched = True  # without this a mounted app skips every check of file paths (gradio 6.31)
-    return app
+    return framework.confine(app, demo, studio.settings, folder)
