@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -425,21 +425,21 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 class TestHostile:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(value=objects, keyword=st.sampled_from(["studio", "parameters", "prompt", "invokeai_metadata", "Comment"]))
     def test_json_of_any_kind(self, catalog: Catalog, value: Any, keyword: str) -> None:
         body = json.dumps(value).encode()
         extra = chunk(b"tEXt", b"Software\0NovelAI")
         sane(png_with(extra, chunk(b"iTXt", keyword.encode() + b"\0\0\0\0\0" + body)), catalog)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(text=st.text(max_size=300), end=st.text(max_size=60))
     def test_infotext_of_any_kind(self, catalog: Catalog, text: str, end: str) -> None:
         whole = f"{text}\n{SETTINGS}, {end}".encode("utf-8", "surrogatepass")
         sane(png_with(chunk(b"tEXt", b"parameters\0" + whole)), catalog)
         sane(commented(b"UNICODE\0" + whole[:8000]), catalog)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(body=st.binary(max_size=200), kind=st.sampled_from([b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP", b"tRNS"]))
     def test_chunks_of_any_kind(self, catalog: Catalog, body: bytes, kind: bytes) -> None:
         data = png_with(chunk(kind, body), chunk(kind, b"studio\0" + body))
@@ -447,7 +447,7 @@ class TestHostile:
         assert sound_png(data)
         sane(data, catalog)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(place=st.integers(0, 4000), body=st.binary(max_size=40), format=st.sampled_from(["PNG", "JPEG", "WEBP"]))
     def test_damage_anywhere(self, catalog: Catalog, place: int, body: bytes, format: str) -> None:
         data = {"PNG": write_png(picture(), PARAMETERS)}.get(format) or commented(

@@ -150,7 +150,7 @@ export function Chooser({ chosen }) {
     html`<details class="skipped"><summary><${Icon} name="alert" />${many(skipped.length, "file")} could not be used</summary>
       <ul>${skipped.map((each, at) => html`<li key=${at}><b>${each.name}</b><span>${each.reason}</span></li>`)}</ul></details>`}
     <input ref=${files} type="file" hidden multiple=${!clips} onChange=${take}
-      accept=${clips ? "video/mp4,video/webm,video/quicktime,.mov,image/gif,image/webp" : "image/png,image/jpeg,image/webp,image/gif"} />
+      accept=${clips ? "video/mp4,video/webm,video/quicktime,.mov,image/gif,image/webp" : "image/png,image/jpeg,image/webp,image/avif,image/gif"} />
     ${!clips && html`<input ref=${directory} type="file" hidden multiple webkitdirectory onChange=${take} />`}
   </section>`;
 }

@@ -13,7 +13,7 @@ import { fetchJob } from "./events.js";
 import { forms, problem, showJob, source, tabOf } from "./session.js";
 import { many } from "./words.js";
 
-/** @typedef {{restored: string[], not_restored: {field: string, why: string}[], error?: string}} Report */
+/** @typedef {{made_by: string, restored: string[], not_restored: {field: string, said: string, why: string}[], error?: string}} Report */
 
 const sending = signal(false);
 /** What the restore buttons read. */
@@ -87,11 +87,12 @@ export async function reuseFile(/** @type {File} */ file) {
     return toast("Drop a PNG, JPEG or WebP picture to bring back its settings.", { bad: true });
   }
   try {
-    const parameters = await api("/parameters", { raw: file });
-    if (!parameters || !Object.keys(parameters).length) {
-      return toast("That picture holds no settings; they are lost when a picture is converted or cropped.", { bad: true });
-    }
-    fill(tabOf(parameters.capability), { parameters });
+    const found = await api("/parameters", { raw: file });
+    if (!found.report) return toast("That picture holds no settings; they are lost when a picture is converted or cropped.", { bad: true });
+    const tab = tabOf(found.capability);
+    const first = tab === Object.values(config.draws)[0];
+    const { report } = first ? found : await api(`/parameters?capability=${encodeURIComponent(found.capability)}`, { raw: file });
+    fill(tab, { report });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     toast(error.message, { bad: true });
@@ -117,14 +118,22 @@ export function restored(/** @type {string} */ answer) {
   announce(found.not_restored.length ? "Most settings are back; the others are listed under the prompt." : "All settings are back.");
 }
 
+/** A field's name for people. */
+const label = (/** @type {string} */ field) => {
+  const words = { width: "Size", height: "Size", guidance_scale: "Guidance" }[field] ?? field.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+};
+
 /** What came back and what did not. */
 function Restored() {
   const found = report.value;
   if (!found) return null;
   const all = !found.not_restored.length;
+  const foreign = found.made_by && found.made_by !== "Creative Studio";
+  const names = [...new Set(found.restored.map(label))];
   return html`<div class="restored" role="status">
-    <p><b>${all ? "All settings are back" : "Most settings are back"}</b>${found.restored.length > 0 && `: ${found.restored.join(", ")}.`}</p>
-    ${!all && html`<ul>${found.not_restored.map((each) => html`<li key=${each.field}><b>${each.field}</b> ${each.why}</li>`)}</ul>`}
+    <p><b>${all ? "All settings are back" : names.length ? "Most settings are back" : "No settings could be brought back"}</b>${names.length > 0 && `: ${names.join(", ")}.`}${foreign && ` Made by ${found.made_by}.`}</p>
+    ${!all && html`<ul aria-label="Not brought back">${found.not_restored.map((each) => html`<li key=${each.field}><b>${label(each.field)}</b>${each.said && ` (${each.said})`}: ${each.why}</li>`)}</ul>`}
     <${Tool} icon="close" label="Close what was brought back" onClick=${() => (report.value = null)} />
   </div>`;
 }

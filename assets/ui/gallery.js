@@ -52,7 +52,7 @@ function Finder() {
           placeholder=${meaning ? "a red apple, something round -blue" : "apple, blue, sticker"}
           onInput=${(/** @type {any} */ event) => (shelf.text.value = event.target.value)} /></span>
       <label class="toggle" title="Find pictures like one of yours: choose it here, or drop it on the page">
-        <input type="file" accept="image/png,image/jpeg,image/webp" onChange=${files} /><${Icon} name="like" />By picture</label>
+        <input type="file" accept="image/png,image/jpeg,image/webp,image/avif" onChange=${files} /><${Icon} name="like" />By picture</label>
       <${Segments} label="Show as" kind="view" value=${shelf.view.value} choices=${[["grid", "Grid", "grid"], ["twins", "Duplicates", "twins"], ["map", "Map", "map"]]}
         choose=${(/** @type {import("./shelf.js").View} */ next) => (shelf.view.value = next)} />
     </div>

@@ -45,7 +45,7 @@ function Source() {
       </div>
     </div>
     ${wrong.value && html`<${Sentence}>${wrong.value}<//>`}
-    <input ref=${files} type="file" hidden accept="image/png,image/jpeg,image/webp,image/gif" onChange=${hand} />
+    <input ref=${files} type="file" hidden accept="image/png,image/jpeg,image/webp,image/avif,image/gif" onChange=${hand} />
   </section>`;
 }
 

@@ -43,7 +43,7 @@ def add_library(v1: APIRouter, studio: Studio) -> None:
         name: Annotated[str, Query(max_length=1000, description="File name.")] = "",
         purpose: Annotated[Purpose, Query(description="Masks, maps and styles are kept, not listed.")] = "picture",
     ) -> Upload:
-        """Hand in a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
+        """Hand in a picture (PNG, JPEG, WebP, AVIF, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
 
         The same file for the same purpose a second time is the same upload.
         """

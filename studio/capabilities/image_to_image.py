@@ -45,7 +45,7 @@ class ImageToImage(Capability):
     makes = "pictures"
 
     def prepare(self, request: ImageToImageRequest, catalog: Catalog) -> ImageToImageRequest:
-        filled = fill(request, catalog, self.name, strength=request.strength)
+        filled = fill(request, catalog, "image-to-image", strength=request.strength)
         if (request.width is None) != (request.height is None):
             missing = "width" if request.width is None else "height"
             raise StudioError("Give both width and height, or neither to follow the picture's shape.", field=missing)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from studio.errors import StudioError
 from studio.models.samplers import SAMPLERS
 from studio.settings import ROOT
-from studio.ui import about, gallery, models, understand
+from studio.ui import about, framework, gallery, models, understand
 from studio.ui.create import CreateTab
 from studio.ui.drawing import DrawingTab
 from studio.ui.edit import EditTab
@@ -78,7 +78,7 @@ def build(studio: Studio) -> gr.Blocks:
         title="Creative Studio", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         _place("header", server_functions=[act])
-        tabs: list[DrawingTab] = []
+        tabs: list[tuple[DrawingTab, gr.Tab]] = []
         with gr.Row(elem_id="studio", equal_height=False):
             with gr.Column(elem_id="workspace"):
                 _place("rail")
@@ -90,15 +90,16 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Column(elem_id="side"):
                 with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
                     for each in _drawing(studio):
-                        with gr.Tab(each.title, id=each.id, render_children=True):
-                            tabs.append(each(studio, USER, words))
+                        with gr.Tab(each.title, id=each.id, render_children=True) as tab:
+                            built = each(studio, USER, words)
+                        tabs.append((built, tab))
                     for name, title in PAGES.items():
                         with gr.Tab(title, id=name):
                             _page(name, studio)
                 with gr.Column(elem_id="words"):
                     words.folds()
-        for tab in tabs:
-            tab.wire(demo)
+        for built, tab in tabs:
+            built.wire(demo, tab)
     return demo
 
 
@@ -126,6 +127,7 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
     """Serve the page at ``/`` of ``api``, whose own routes must exist already: the mount swallows later ones."""
     files = VersionedFiles(ASSETS)
     api.mount("/ui", files, name="ui")
+    folder = framework.temporary(studio.settings)
     demo = build(studio)
     demo.queue(default_concurrency_limit=None, api_open=False)
     app = gr.mount_gradio_app(
@@ -144,4 +146,4 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
         + '<meta name="color-scheme" content="light dark">',
     )
     demo.has_launched = True  # without this a mounted app skips every check of file paths (gradio 6.31)
-    return app
+    return framework.confine(app, demo, studio.settings, folder)

@@ -30,8 +30,8 @@ class CreateTab(DrawingTab):
             amount.exact()
         return [self._size, amount, seed, sampling]
 
-    def wire(self, demo: gr.Blocks) -> None:
-        super().wire(demo)
+    def wire(self, demo: gr.Blocks, tab: gr.Tab) -> None:
+        super().wire(demo, tab)
         size = self._size
         width, height = size.fields["width"], size.fields["height"]
         size.ratio.input(guarded(self._reshape), [self.model.choice, size.ratio], [size.ratio, width, height], **QUIET)

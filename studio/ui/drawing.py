@@ -10,13 +10,16 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 from gradio.components import Component
 
-from studio.drawing.prompts import apply_styles
+from studio.drawing.restore import restore
 from studio.errors import StudioError
+from studio.media.foreign import OURS
+from studio.media.said import checked
 from studio.models.families import Family
 from studio.ui.events import CRASHED, QUIET, guarded
 from studio.ui.form import Part, Updates
@@ -25,7 +28,6 @@ from studio.ui.form.sampling import SeedField
 from studio.ui.form.schema import in_words, takes
 from studio.ui.form.words import PromptFields
 from studio.ui.forms import vocabulary
-from studio.ui.restoring import bring_back
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -67,7 +69,7 @@ class DrawingTab(ABC):
         own = {name: component for part in self.parts for name, component in part.fields.items()}
         return {**self._words.fields, **own}
 
-    def wire(self, demo: gr.Blocks) -> None:
+    def wire(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """After everything is built: what the fields do to each other and to the scripts."""
         names, fields = json.dumps(list(self.fields)), list(self.fields.values())
         keep = _tell(f"'keep', '{self.id}', {names}, given", given="...given")
@@ -77,6 +79,8 @@ class DrawingTab(ABC):
 
         gr.on([field.change for field in fields], None, fields, None, js=keep, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
         self.model.choice.input(guarded(self._adapt), [self.model.choice], everything, **QUIET)
+        offers = [self.model.choice, *self._words.refresh()]
+        tab.select(guarded(self._refresh), [self.model.choice], offers, **QUIET)
         self._vocabulary.change(None, [self._vocabulary], None, js=known, **QUIET)
         for part in self.parts:
             if isinstance(part, SeedField):
@@ -118,13 +122,6 @@ class DrawingTab(ABC):
             values["seed"] = values["seed"].strip() or None
         if not values.get("keep_best"):
             values["keep_best"] = None  # an empty number field says 0
-        styles = [
-            style for style in self._studio.words.list_styles(self._user) if style.name in (values["styles"] or [])
-        ]
-        values["prompt"], values["negative_prompt"] = apply_styles(
-            values["prompt"], values["negative_prompt"] or "", [(style.prompt, style.negative) for style in styles]
-        )
-        values["styles"] = [style.name for style in styles]
         return {
             name: value for name, value in values.items() if value is not None and name in self.request.model_fields
         }
@@ -136,6 +133,11 @@ class DrawingTab(ABC):
             family = self.model.family(dict(zip(self.fields, values, strict=True)).get("model"))
             words = f"{words.removesuffix('.')}. {family.name} was made for about {family.steps}."
         return {"error": words, "field": str(getattr(self.fields.get(name), "elem_id", "") or "")}
+
+    def _refresh(self, model: str) -> Updates:
+        """Offer models fetched or added, styles and lists saved since the page was drawn."""
+        choice = gr.Dropdown(self.model.offered(), value=self.model.family(model).id)
+        return {self.model.choice: choice, **self._words.refresh()}
 
     def _adapt(self, model: str) -> Updates:
         family = self.model.family(model)
@@ -158,21 +160,25 @@ class DrawingTab(ABC):
         return {**self._words.refresh(), **self._fill(right, family), self._vocabulary: self._known(family)}
 
     def _bring_back(self, payload: str) -> Any:
-        """Fill the form from a picture's parameters; the report says field by field what came back."""
+        """Fill the form from a picture of the gallery, or from the report on a picture file; and say what came back."""
         try:
             given = _object(payload)
-            found = given.get("parameters")
+            told = given.get("report")
             if given.get("id"):
-                found = self._studio.gallery.get(str(given["id"]), user=self._user).parameters
-            report = bring_back(found if isinstance(found, dict) else {}, self.request, self.model)
-            family = self.model.family(report.values.get("model"))
-            blank = {"negative_prompt": "", "styles": [], "seed": None, "count": 1, "keep_best": None}
-            told = {"restored": report.restored, "not_restored": report.not_restored}
-            told["picture"] = str(report.values.get("picture") or "")
+                parameters = self._studio.gallery.get(str(given["id"]), user=self._user).parameters
+                found = restore(
+                    checked(OURS, parameters, {}), self._studio.capabilities[self.capability], self._studio.catalog
+                )
+                told = asdict(found)
+            if not isinstance(told, dict) or not isinstance(told.get("values"), dict):
+                raise StudioError("There are no settings to bring back.")
+            values = {name: value for name, value in told["values"].items() if takes(self.request, name, value)}
+            family = self.model.family(str(values.get("model") or ""))
+            blank = {"negative_prompt": "", "styles": [], "seed": None, "count": 1, "batch_size": 1, "keep_best": None}
             return {
-                **self._fill({**blank, **report.values}, family),
+                **self._fill({**blank, **values}, family),
                 self._vocabulary: self._known(family),
-                self._report: json.dumps(told),
+                self._report: json.dumps({**told, "picture": str(values.get("picture") or "")}),
             }
         except StudioError as error:
             return {self._report: json.dumps({"error": error.message})}

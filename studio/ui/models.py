@@ -14,9 +14,9 @@ from studio.ui.markup import html, licence_words
 if TYPE_CHECKING:
     from studio import Studio
     from studio.jobs import WorkerState
-    from studio.models.families import Family, Hardware
+    from studio.models.families import Family, Feature, Hardware
 
-_DOES = {"zero-shot": "sorts", "embed": "finds", "vqa": "answers", "caption": "captions", "labels": "labels"}
+_DOES: dict[Feature, str] = {"zero-shot": "sorts", "embed": "finds", "vqa": "answers", "caption": "captions", "labels": "labels"}
 """What a model that understands pictures is for, by its feature."""
 
 
@@ -55,9 +55,14 @@ def actions(studio: Studio) -> dict[str, Action]:
         return {"said": f"Freeing the memory of {wanted.name}."}
 
     def add(data: dict[str, Any]) -> dict[str, Any]:
-        added = studio.catalog.add_local(str(data.get("path") or "").strip(), name=str(data.get("name") or "").strip())
+        added = studio.catalog.add_local(
+            str(data.get("path") or "").strip(),
+            name=str(data.get("name") or "").strip(),
+            prediction=str(data.get("prediction") or ""),
+        )
         tab = "Create" if added.kind == "diffusion" else "Understand"
-        return {"said": f"Added {added.name}: choose it on the {tab} tab."}
+        more = added.summary.partition("this computer. ")[2]
+        return {"said": f"Added {added.name}: choose it on the {tab} tab. {more}".strip()}
 
     def remove(data: dict[str, Any]) -> dict[str, Any]:
         gone = family(data)

@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from studio.settings import ROOT
 
-PATIENCE = 60
+PATIENCE = 240
 """Seconds until a state must have come: a bound for hangs on a loaded machine, never a measurement."""
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 SCREENSHOTS = ROOT / "docs" / "screenshots"

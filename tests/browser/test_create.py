@@ -220,9 +220,9 @@ def test_a_picture_of_another_tool_is_understood_and_what_is_missing_is_named(pa
     drop(page, buffer.getvalue())
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a castle")
     told = page.locator(".restored")
-    expect(told).to_contain_text("Prompt, Negative prompt, Width, Height, Steps, Guidance, Sampler, Seed.")
+    expect(told).to_contain_text("Prompt, Negative prompt, Size, Steps, Guidance, Sampler, Seed.")
     expect(told.get_by_role("listitem")).to_have_count(1)
-    expect(told.get_by_role("listitem")).to_contain_text("Model dreamy is not on this computer")
+    expect(told.get_by_role("listitem")).to_contain_text("Model (dreamy): no model here has this name")
     open_panel(page, "Advanced")
     expect(page.get_by_label("Seed", exact=True)).to_have_value("99")
     expect(page.get_by_label("Sampler")).to_have_value("Euler ancestral")
@@ -308,9 +308,10 @@ def test_sizes_follow_the_shape_and_styles_are_kept(page: Page, server: Server) 
     page.keyboard.press("Escape")
     latest = server.newest_job()
     page.get_by_role("button", name=DRAW).click()
-    server.drawn_after(latest)
+    asset = server.drawn_after(latest)
+    assert server.call(f"/api/v1/gallery/{asset}")["parameters"]["prompt"] == "a frog, cartoon drawing"
     request = last_request(server)
-    assert request["prompt"] == "a frog, cartoon drawing"
+    assert request["prompt"] == "a frog"
     assert request["styles"] == ["Comic"]
     assert (request["width"], request["height"]) == (448, 256)
 

@@ -135,11 +135,13 @@ def test_the_large_view_steps_with_the_keyboard_and_downloads_the_original(
     expect(box).to_be_hidden()
 
 
-def test_a_missing_file_is_shown_not_thrown(page: Page, server: Server, watch: Watch) -> None:
+def test_a_missing_file_is_shown_not_thrown(opened: Opener, server: Server, watch: Watch) -> None:
     watch.allowed.append("the server responded with a status of 410")
     (lost,) = server.draw("a cactus on a pink background")
     for path in server.data.glob(f"*/*/{lost}.*"):
         path.unlink()
+    page = opened()
+    expect(page.locator("#stage").get_by_text("The file is missing")).to_be_visible()
     open_gallery(page)
     expect(picture(page, lost).get_by_text("File missing")).to_be_visible()
     picture(page, lost).click()

@@ -59,11 +59,7 @@ class ModelField:
         return {self.choice: gr.Dropdown(self.offered(), value=family.id), self.line: _line(family)}
 
     def _can(self, family: Family) -> bool:
-        try:
-            self._studio.catalog.check(family, self._task)
-        except StudioError:
-            return False
-        return True
+        return family.does(self._task)
 
 
 def _line(family: Family) -> str:
