@@ -12,7 +12,7 @@ from studio.drawing.prompts import apply_styles, resolve_choices
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.models.families import Family
-from studio.models.samplers import check_sampler
+from studio.models.samplers import SAMPLERS, check_sampler
 
 MAX_WORK = 3.0e9
 """Pictures x steps x pixels of one request: 16 pictures of 1024 x 1024 in 150 steps are 2.5e9."""
@@ -82,7 +82,7 @@ def fill(request: Drawing, catalog: Catalog, task: str, *, strength: float = 1.0
     )
     check_sampler(filled.sampler, steps, family)
     if strength < 1:
-        _check_steps_left(filled.sampler, steps, strength, family)
+        _check_steps_left(filled.sampler, steps, strength)
     if request.keep_best is not None:
         if request.keep_best > request.count:
             raise StudioError(
@@ -100,23 +100,14 @@ def steps_run(steps: int, strength: float) -> int:
     return min(int(steps * strength), steps)
 
 
-def _check_steps_left(sampler: str, steps: int, strength: float, family: Family) -> None:
-    try:
-        left = steps_run(steps, strength)
-        if left:
-            check_sampler(sampler, left, family)
-            return
-        least = 1
-    except StudioError:
-        from studio.models.samplers import SAMPLERS
-
-        least = SAMPLERS[sampler].min_steps
-    needed = -(-least // strength)
-    raise StudioError(
-        f"At strength {strength:g} only {left} of {steps} steps run, and this needs {least}; "
-        f"raise the steps to {needed:.0f} or the strength.",
-        field="steps",
-    )
+def _check_steps_left(sampler: str, steps: int, strength: float) -> None:
+    least, left = SAMPLERS[sampler].min_steps, steps_run(steps, strength)
+    if left < least:
+        raise StudioError(
+            f"At strength {strength:g} only {left} of {steps} steps run, and this needs {least}; "
+            f"raise the steps to {-(-least // strength):.0f} or the strength.",
+            field="steps",
+        )
 
 
 def check_work(work: float) -> None:
