@@ -26,7 +26,7 @@ QUERIES = 200
 HITS = 10
 LATENT = 48
 MEMBERS = 100
-"""Vectors of a cluster."""
+"""Neighbours of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ def _open(folder: str) -> Any:
 
 
 def _vectors(database: Any, folder: str, limit: int) -> Any:
-    from studio.search.vectors import Vectors
+    from studio.search.vectors import Neighbours
 
-    return Vectors(database, Path(folder) / "index", "local", "model", exact_limit=limit)
+    return Neighbours(database, Path(folder) / "index", "local", "model", exact_limit=limit)
 
 
 def fill(folder: str, count: int, dims: int) -> None:

@@ -20,6 +20,12 @@ class Cancelled(Exception):
     """Raised inside a running job when its owner cancelled it; everything unwinds, what it had yielded stays."""
 
 
+def is_poisoned(error: BaseException) -> bool:
+    """A device error after which every further call in this process fails: not running out of memory."""
+    name = type(error).__name__
+    return name == "AcceleratorError" or ("CUDA error" in str(error) and "OutOfMemory" not in name)
+
+
 def refusal(errors: Iterable[Mapping[str, Any]]) -> StudioError:
     """The first of pydantic's error rows (``ValidationError.errors()``) as one sentence with the field and the fix."""
     error = next(iter(errors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -15,6 +16,7 @@ from studio.errors import StudioError
 from studio.settings import Settings
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
     from studio import Studio
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 SERVER_FILE = "server.json"
 """In the data folder while a server runs: {"url", "instance"}."""
 SHUTDOWN_SECONDS = 3
+STALL_SECONDS = 30.0
+"""After which a connection is dropped whose other end reads nothing of what waits for it."""
 
 
 def serve(settings: Settings, *, user: str, capabilities: str) -> int:
@@ -55,8 +59,6 @@ def create_app(studio: Studio, *, user: str) -> FastAPI:
 
 
 def _serve(studio: Studio, listener: socket.socket, user: str) -> None:
-    import uvicorn
-
     app = create_app(studio, user=user)
     port = listener.getsockname()[1]
     url = f"http://{_reachable(studio.settings.host)}:{port}"
@@ -64,8 +66,63 @@ def _serve(studio: Studio, listener: socket.socket, user: str) -> None:
         entry = json.dumps({"url": url, "instance": app.state.instance})
         (studio.settings.data_dir / SERVER_FILE).write_text(entry)
     print(f"Creative Studio is ready: {url}", flush=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS))
-    server.run(sockets=[listener])
+    _raise_file_limit()
+    web_server(studio, app).run(sockets=[listener])
+
+
+def web_server(studio: Studio, app: FastAPI) -> uvicorn.Server:
+    """A server that ends its event streams when it stops, and drops who does not read what was sent."""
+    import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            studio.jobs.close()  # or they keep it waiting
+            await super().shutdown(sockets)
+
+    class Protocol(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]
+        wire: asyncio.Transport
+        stalled: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            self.wire = transport
+            super().connection_made(transport)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self.stalled = asyncio.get_running_loop().call_later(STALL_SECONDS, self.wire.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._moves()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._moves()
+            super().connection_lost(exc)
+
+        def _moves(self) -> None:
+            if self.stalled:
+                self.stalled.cancel()
+
+    return Server(
+        uvicorn.Config(
+            app,
+            http=Protocol,
+            log_level="warning",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+            proxy_headers=False,  # our own guard reads them
+        )
+    )
+
+
+def _raise_file_limit() -> None:
+    """Every open event stream is an open file, and systems allow 1,024 of them unless asked for more."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536) if most > 0 else 65_536, most))
 
 
 def _terminate(*_: object) -> NoReturn:

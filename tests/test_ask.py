@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,9 +13,11 @@ from studio.capabilities import BY_NAME
 from studio.capabilities.ask import suggestions
 from studio.capabilities.checklist import lane
 from studio.errors import Cancelled, StudioError
+from studio.media.images import open_image
 from studio.models.catalog import Catalog
 from studio.models.manager import ModelManager
 from studio.models.spec import UNDERSTANDING, PipelineSpec
+from studio.reading.reading import Reading
 from tests import tiny
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 
@@ -71,11 +74,11 @@ def test_several_pictures_are_seen_together_or_one_by_one_and_that_is_said(viewe
 
 def test_an_answer_can_be_stopped_between_two_words(catalog: Catalog, models: ModelManager) -> None:
     class Impatient(Viewer):
-        words = 0
+        heard = 0
 
         def progress(self, step: int, steps: int, preview: Any = None, message: str = "") -> None:
-            self.words += message == "Thinking"
-            if self.words == 3:
+            self.heard += message == "Thinking"
+            if self.heard == 3:
                 raise Cancelled
             super().progress(step, steps, preview, message)
 
@@ -224,3 +227,25 @@ def test_the_starter_names_object_and_colour(trained: Viewer) -> None:
 def test_the_starter_sorts_by_a_checklist(trained: Viewer) -> None:
     records = run(CHECKLIST, trained, questions=["is there a fox?", "is the background blue? no"])
     assert [record.data["lane"] for record in records][:2] == ["pass", "fail"]
+
+
+# -- one picture on which a model fails --
+
+
+@pytest.mark.parametrize("capability", ["caption", "checklist"])
+def test_a_picture_that_the_model_cannot_read_is_told_and_the_rest_goes_on(
+    capability: str, catalog: Catalog, models: ModelManager
+) -> None:
+    narrow = open_image(Path(__file__).parent / "cases" / "narrow_1x300.png").convert("RGB")
+    context = Viewer(catalog, models, {"fox": PICTURES["fox"], "narrow": narrow, "car": PICTURES["car"]})
+    fields = {"questions": ["Is it red?"]} if capability == "checklist" else {}
+    fox, said, car = run(BY_NAME[capability], context, model="qwen3-vl-2b", **fields)
+    assert "error" not in fox.data and "error" not in car.data
+    assert set(said.data) == {"picture", "name", "error"}
+    assert said.data["error"].startswith("Qwen3-VL 2B cannot read this picture (absolute aspect ratio")
+    assert said.data["error"].endswith("; crop or scale it, or choose another model.")
+
+
+def test_a_model_that_cannot_be_loaded_still_ends_the_job(catalog: Catalog, models: ModelManager) -> None:
+    with pytest.raises(StudioError, match="not on this computer"):
+        Reading(Viewer(catalog, models, PICTURES), "blip-vqa", ()).run(lambda reader: reader)

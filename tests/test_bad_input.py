@@ -150,6 +150,15 @@ class TestRest:
         assert answer.status_code == 422
         check_sentence(answer.json()["error"], "picture")
 
+    @pytest.mark.parametrize("name", ["size_huge.png", "own_hugew.png", "cfg_nan.png", "slow_words.png", "stealth.png"])
+    def test_odd_settings_in_a_good_picture(self, client: TestClient, name: str) -> None:
+        answer = client.post("/api/v1/parameters", content=(Path(__file__).parent / "cases" / name).read_bytes())
+        assert answer.status_code == 200
+        if name == "slow_words.png":
+            assert answer.json() is None
+        else:
+            check_sentence(answer.json()["report"]["sentence"][:499].rstrip(".") + ".", "Not brought back")
+
     def test_a_picture_file_over_the_limit(self, quiet: Studio) -> None:
         small = Studio(quiet.settings.model_copy(update={"max_upload_mb": 1}))
         answer = TestClient(create_api(small, user="local"), base_url="http://localhost").post(

@@ -280,6 +280,10 @@ class TestServer:
             assert main(["look", "--board", "ü & 1", "--pictures", str(red), "--json"], capabilities=PROBE) == 0
             (record,) = printed(capsys)["results"]
             assert (record["path"], record["colour"]) == (str(red), [255, 0, 0])
+            odd = tmp_path / "foto_m\udcfcller.png"  # a name that is no UTF-8
+            picture(odd, "blue")
+            assert main(["board", "import", str(odd), "--name", "odd", "--json"], capabilities=PROBE) == 0
+            assert printed(capsys)["count"] == 1
             assert main(["search", "--like", "f" * 32], capabilities=PROBE) == 2
             capsys.readouterr()
 
@@ -330,7 +334,8 @@ class TestListing:
         Image.new("RGB", (256, 256), "teal").save(bare)
         assert main(["verify", str(ours), "--json"]) == 0
         key = released.watermark["key"]
-        assert printed(capsys) == {"file": str(ours), "watermark": key, "parameters": released.parameters}
+        told = {"made_by": "Creative Studio", "parameters": released.parameters, "unused": []}
+        assert printed(capsys) == {"file": str(ours), "watermark": key, **told}
         assert main(["verify", str(ours)]) == 0
         assert f"watermark: {key} (as its settings say)" in capsys.readouterr().out
         assert main(["verify", str(bare)]) == 1

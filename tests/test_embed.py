@@ -11,11 +11,11 @@ from studio.capabilities import BY_NAME
 from studio.errors import Cancelled, StudioError
 from studio.models.catalog import Catalog
 from studio.models.manager import ModelManager
+from studio.models.spec import UNDERSTANDING, PipelineSpec
 from tests import tiny
 from tests.viewing import Viewer, id_of, run, scene, starter_catalog
 
 EMBED: Any = BY_NAME["embed"]
-EMBED_TEXT: Any = BY_NAME["embed-text"]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,8 @@ def test_vectors_are_kept_and_the_picture_nearest_to_the_words_is_the_right_one(
     pictures = np.stack(list(kept.values()))
     assert np.allclose(np.linalg.norm(pictures, axis=1), 1, atol=1e-4)
 
-    [record] = run(EMBED_TEXT, context, texts=[f"an apple on a {colour} background" for colour in colours])
-    assert record.data["model"] == "starter-clip"
-    words = np.asarray(record.data["vectors"], np.float32)
+    with models.use(PipelineSpec("starter-clip", UNDERSTANDING)) as reader:
+        words = reader.texts([f"an apple on a {colour} background" for colour in colours])
     assert words.shape == pictures.shape and np.allclose(np.linalg.norm(words, axis=1), 1, atol=1e-4)
     assert (words @ pictures.T).argmax(1).tolist() == [0, 1, 2, 3]
 
@@ -102,5 +101,5 @@ def test_refusals(catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match=r"Stable Diffusion 1.5 cannot do embed; choose one of: .*starter-clip"):
         EMBED.prepare(EMBED.request(pictures=["0" * 32], model="sd15"), catalog)
     with pytest.raises(StudioError, match="download one of these in the Models tab") as caught:
-        EMBED_TEXT.prepare(EMBED_TEXT.request(texts=["a"]), Catalog(tiny.settings(tmp_path)))
+        EMBED.prepare(EMBED.request(pictures=["0" * 32]), Catalog(tiny.settings(tmp_path)))
     assert caught.value.status == 409

@@ -142,7 +142,9 @@ def test_a_local_folder_is_remembered_seen_by_other_processes_and_forgotten(tmp_
 
 def test_every_family_can_be_brought_as_a_folder(tmp_path: Path) -> None:
     catalog = Catalog(tiny.settings(tmp_path))
-    for row in ROWS[1:]:
+    for row in ROWS:
+        if not row.repo:
+            continue
         found = catalog.add_local(str(tiny.folder(row.id)), name=row.id)
         assert found.pipeline == row.pipeline
 
@@ -291,24 +293,6 @@ def test_unsafe_or_broken_folders_are_refused_in_one_sentence(name: str, tmp_pat
 def test_a_path_that_leads_nowhere_is_answered_with_what_is_wanted(path: str, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="give the full path"):
         Catalog(tiny.settings(tmp_path)).add_local(path)
-
-
-@pytest.mark.parametrize(
-    ("block", "width", "base", "pipeline"),
-    [
-        (1, 768, "sd1", "StableDiffusionPipeline"),
-        (1, 1024, "sd2", "StableDiffusionPipeline"),
-        (4, 2048, "sdxl", "StableDiffusionXLPipeline"),
-    ],
-)
-def test_a_single_file_tells_its_family_by_its_header(
-    block: int, width: int, base: str, pipeline: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "dreamy.safetensors"
-    key = f"model.diffusion_model.input_blocks.{block}.1.transformer_blocks.0.attn2.to_k.weight"
-    save_file({key: np.zeros((320, width), np.float16)}, file)
-    row = Catalog(tiny.settings(tmp_path)).add_local(str(file))
-    assert (row.base, row.pipeline, row.name) == (base, pipeline, "dreamy")
 
 
 def test_other_single_files_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import inspect
 import json
 import shutil
 import subprocess
@@ -12,15 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from peft import LoraConfig
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from studio.errors import Cancelled, StudioError
 from studio.models.manager import ModelManager, OutOfMemory
+from studio.models.rows import ROWS
 from studio.models.spec import PipelineSpec
 from tests import tiny
 
@@ -80,6 +84,78 @@ def test_all_tasks_share_one_set_of_weights_in_the_devices_dtype(tmp_path: Path)
         assert {tensor.dtype for tensor in unet.parameters()} == {torch.float32}
     assert len(models.residents()) == 1
     assert models.residents()[0].tasks == ("image-to-image", "text-to-image")
+
+
+@pytest.mark.parametrize("id", [row.id for row in ROWS])
+def test_every_family_makes_pictures_from_pictures_as_its_row_says(id: str, tmp_path: Path) -> None:
+    models = manager(tmp_path, id)
+    family = models._catalog.get(id)
+    size = 256 // family.pixel_scale
+    source = Image.radial_gradient("L").convert("RGB").resize((size, size))
+    reference = draw(models, PipelineSpec(id), width=size, height=size)
+    for task in ("image-to-image", "inpaint"):
+        if not family.does(task):
+            continue
+        with models.use(PipelineSpec(id, task)) as pipe:
+            taken = inspect.signature(pipe.__call__).parameters
+            assert family.supports("strength") == ("strength" in taken)
+            given = {"strength": 0.5, "width": size, "height": size}
+            more = {"mask_image": Image.new("L", source.size, 255)} if task == "inpaint" else {}
+            picture = pipe(
+                prompt="a red ball",
+                image=source,
+                num_inference_steps=4,
+                generator=torch.Generator("cpu").manual_seed(1),
+                **{name: value for name, value in given.items() if name in taken},
+                **more,
+            ).images[0]
+            assert picture.size == source.size and np.asarray(picture).std() > 0
+    assert draw(models, PipelineSpec(id), width=size, height=size) == reference, "and leaves no trace"
+
+
+def test_a_set_of_rows_is_loaded_counted_and_undone_together(tmp_path: Path) -> None:
+    models = manager(tmp_path, "sd15", "clip-vit-l14", "blip-vqa")
+    spec = replace(T2I, extras=("clip-vit-l14",))
+    reference = draw(models, T2I)
+    with models.use(spec) as pipe:
+        reader = pipe.extras["clip-vit-l14"]
+        vectors = reader.texts(["a red ball"])
+        reader.model.text_projection.register_forward_hook(lambda module, args, output: -output)
+        hooks(pipe)
+        assert paint(pipe) != reference
+    with models.use(spec) as pipe:
+        assert paint(pipe) == reference and np.array_equal(pipe.extras["clip-vit-l14"].texts(["a red ball"]), vectors)
+    sizes = {row.family: row.bytes for row in models.residents()}
+    assert set(sizes) == {"sd15", "clip-vit-l14"}
+
+    small = manager(tmp_path / "small", "sd15", "clip-vit-l14", "blip-vqa", device_memory_gb=1.05 * sizes["sd15"] / 1e9)
+    small.load("blip-vqa")
+    with small.use(spec) as pipe:
+        assert {row.family for row in small.residents()} == set(sizes), "the set stays, whatever the budget"
+        small.load("blip-vqa")
+        assert {row.family for row in small.residents()} == {*sizes, "blip-vqa"}
+    small.load("blip-vqa")
+    small.unload("blip-vqa")
+    small.load("blip-vqa")
+    assert "sd15" not in {row.family for row in small.residents()}, "afterwards it makes room again"
+
+
+def test_short_of_memory_all_but_the_set_is_put_away(tmp_path: Path) -> None:
+    models = manager(tmp_path, "sd15", "clip-vit-l14", "blip-vqa")
+    models.load("blip-vqa")
+    spec = replace(T2I, extras=("clip-vit-l14",))
+    work = exhausted_at(step=1, times=2)
+    models.run(spec, work)
+    assert work.tries == [(False, False), (False, False), (True, True)]
+    assert {row.family for row in models.residents()} == {"sd15", "clip-vit-l14"}
+    assert "tiles" in models.note("sd15") and "one at a time" in models.note("clip-vit-l14")
+
+
+def test_weights_changed_in_one_row_of_a_set_cost_only_that_row(tmp_path: Path) -> None:
+    models = manager(tmp_path, "sd15", "clip-vit-l14")
+    with models.use(replace(T2I, extras=("clip-vit-l14",))) as pipe, torch.no_grad():
+        pipe.extras["clip-vit-l14"].model.text_projection.weight.neg_()
+    assert [row.family for row in models.residents()] == ["sd15"]
 
 
 def test_a_task_the_family_cannot_do_is_refused(tmp_path: Path) -> None:
@@ -230,8 +306,6 @@ print(json.dumps({{id: draw(models, PipelineSpec(id)) for id in {ids!r}}}))
 
 
 def test_a_walk_over_families_and_tasks_leaves_pictures_as_in_a_fresh_process(tmp_path: Path) -> None:
-    from PIL import Image
-
     ids = ["sd15", "sdxl", "lcm-dreamshaper", "z-image-turbo"]
     models = manager(tmp_path, *ids)
     source = Image.radial_gradient("L").convert("RGB")
@@ -406,16 +480,6 @@ def test_pickled_weights_in_a_downloaded_folder_are_never_read(tmp_path: Path) -
     torch.save(state, unet / "diffusion_pytorch_model.bin")
     with pytest.raises(StudioError, match=r"cannot be loaded.*download it again"):
         models.load("sd15")
-
-
-def test_a_single_file_without_its_base_names_what_to_download(tmp_path: Path) -> None:
-    file = tmp_path / "dreamy.safetensors"
-    key = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-    save_file({key: torch.zeros(320, 768)}, file)
-    models = manager(tmp_path)
-    row = models._catalog.add_local(str(file))
-    with pytest.raises(StudioError, match=r"first download Stable Diffusion 1\.5"):
-        models.load(row.id)
 
 
 def test_the_hash_names_the_weights_and_is_remembered(tmp_path: Path) -> None:

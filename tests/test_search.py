@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import gradio
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,11 +23,18 @@ from sqlalchemy import insert, select
 from studio import Studio
 from studio.errors import StudioError
 from studio.search import Found, Search
-from studio.search.vectors import Vectors, groups, plane
+from studio.search.vectors import Neighbours, groups, plane
 from studio.settings import Settings
 from studio.store.database import AssetRow, Database, EmbeddingRow, JobRow, now
+from studio.store.embeddings import Embeddings
 from studio.trust import Trust
 from tests.viewing import scene
+
+PHOTOGRAPHS = Path(gradio.__file__).parent / "media_assets" / "images"
+NONSENSE = (
+    "a photograph of a wedding", "a bicycle race", "quarterly report", "Paris at night", "shaking hands",
+    "a microscope", "mountains at sunset", "a kitchen", "stock market", "a chess tournament",
+)  # fmt: skip
 
 # -- with the starter CLIP ---------------------------------------------------------------------------------------------
 
@@ -57,6 +68,15 @@ def has_vectors(studio: Studio, *pictures: str) -> bool:
 
 def ids(found: Found) -> list[str]:
     return [hit.id for hit in found.hits]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """These tests start readers on computers that do something else as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WAIT_SECONDS", "CUT_SECONDS"):
+            patch.setattr(f"studio.search.search.{name}", 300.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +138,12 @@ def test_words_find_what_was_drawn_and_what_was_handed_in(studio: Studio, things
         ("a fox on a pink background", "fox on pink"),
         ("a fox on a blue background", "fox on blue"),
     ):
-        found = studio.search.find(user="local", text=text)
+        found = studio.search.find(user="local", text=text, everything=True)
         assert ids(found)[0] == things[name], text
         assert sorted(ids(found)) == sorted(things.values())
         scores = [hit.score for hit in found.hits]
         assert scores == sorted(scores, reverse=True) and (found.embedded, found.total) == (5, 5)
-    assert len(studio.search.find(user="local", text="a tulip", limit=2).hits) == 2
+    assert len(studio.search.find(user="local", text="a tulip", limit=2, everything=True).hits) == 2
     assert studio.jobs.list(user="local") == []  # its own work is not shown
 
 
@@ -182,16 +202,16 @@ def test_the_map_puts_alike_pictures_beside_each_other(studio: Studio, things: d
 def test_deleted_pictures_vanish_and_come_back(studio: Studio, things: dict[str, str]) -> None:
     for keeper, id in ((studio.gallery, things["car"]), (studio.library, things["tulip"])):
         keeper.delete([id], user="local")
-        found = studio.search.find(user="local", text="a car")
+        found = studio.search.find(user="local", text="a car", everything=True)
         assert id not in ids(found) and len(found.hits) == 4
         assert id not in {point.id for point in studio.search.map("local")}
         keeper.restore([id], user="local")
-        assert id in ids(studio.search.find(user="local", text="a car"))
+        assert id in ids(studio.search.find(user="local", text="one car", everything=True))
 
 
 def test_filters_of_the_gallery_narrow_a_search(studio: Studio, things: dict[str, str]) -> None:
     studio.gallery.star(things["car"], True, user="local")
-    assert ids(studio.search.find(user="local", text="a fox", starred=True)) == [things["car"]]
+    assert ids(studio.search.find(user="local", text="a car", starred=True)) == [things["car"]]
     assert things["tulip"] not in ids(studio.search.find(user="local", text="a tulip", family="starter"))
     assert ids(studio.search.find(user="local", text="a tulip", since=now())) == []
     studio.gallery.star(things["car"], False, user="local")
@@ -201,7 +221,7 @@ def test_nobody_finds_what_is_another_ones(studio: Studio, things: dict[str, str
     foreign = made(studio, scene("fox", background="pink"), owner="eve")
     until(lambda: has_vectors(studio, foreign))
     assert ids(studio.search.find(user="eve", text="a fox")) == [foreign]
-    assert foreign not in ids(studio.search.find(user="local", text="a fox"))
+    assert foreign not in ids(studio.search.find(user="local", text="a fox", everything=True))
     assert [point.id for point in studio.search.map("eve")] == [foreign]
     assert all(foreign not in group for group in studio.search.duplicates("local", 0.9))
     with pytest.raises(StudioError, match="no such picture") as caught:
@@ -217,7 +237,9 @@ def test_a_clip_is_found_at_the_moment_that_shows_it(studio: Studio, things: dic
     assert clip.kind == "clip"
     until(lambda: has_vectors(studio, clip.id))
     moments = {
-        text: next(hit.time for hit in studio.search.find(user="local", text=text).hits if hit.id == clip.id)
+        text: next(
+            hit.time for hit in studio.search.find(user="local", text=text, everything=True).hits if hit.id == clip.id
+        )
         for text in ("a tulip on a green background", "a car on a blue background")
     }
     assert list(moments.values()) == [0.0, 2.0]
@@ -260,21 +282,96 @@ def test_questions_that_cannot_be_answered_are_refused_in_a_sentence(studio: Stu
         studio.search.duplicates("local", 0.1)
 
 
-def test_words_say_that_they_wait_while_the_worker_is_busy(
-    studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawing = studio.jobs.submit("text-to-image", {"prompt": "an apple", "steps": 100, "count": 4}, user="local")
-    until(lambda: studio.jobs.get(drawing.id, user="local").status == "running")
-    monkeypatch.setattr("studio.search.WAIT_SECONDS", 0.2)
-    with pytest.raises(StudioError, match="busy with another job") as caught:
+def drawing(studio: Studio) -> str:
+    """A long job that has the worker."""
+    id = studio.jobs.submit("text-to-image", {"prompt": "an apple", "steps": 100, "count": 4}, user="local").id
+    until(lambda: studio.jobs.get(id, user="local").step > 0)
+    return id
+
+
+def test_words_and_new_pictures_are_read_beside_a_drawing(studio: Studio, things: dict[str, str]) -> None:
+    id = drawing(studio)
+    dropped = studio.library.add(png(scene("tulip", background="pink")), "new.png", user="local").id
+
+    async def ask() -> list[Found]:
+        """Many at once, of which every two ask the same."""
+        finds = [studio.search.afind(user="local", text=f"{at % 20} cars", everything=True) for at in range(40)]
+        return await asyncio.gather(*finds)
+
+    found = asyncio.run(ask())
+    assert all(ids(each) == ids(found[at % 20]) for at, each in enumerate(found))
+    kinds = {job.capability for job in studio.jobs.list(user="local", hidden=True)}
+    assert kinds == {"text-to-image", "embed"}  # words are no jobs
+    assert ids(studio.search.find(user="local", like=[dropped]))[0] == things["tulip"]
+    caption = studio.jobs.submit("score", {"pictures": [dropped]}, user="local")
+    assert studio.jobs.wait(caption.id, user="local", timeout=300).status == "done"
+    assert studio.jobs.get(id, user="local").status == "running"
+    light = studio.executor.state().light
+    assert light is not None and [each.device for each in light.residents] == ["cpu"]
+    studio.jobs.cancel(id, user="local")
+    studio.library.delete([dropped], user="local")
+
+
+def test_words_wait_for_a_reader_that_was_lost(studio: Studio, things: dict[str, str]) -> None:
+    light = studio.executor.state().light
+    assert light is not None and light.pid
+    os.kill(light.pid, signal.SIGSTOP)
+
+    async def ask() -> Found:
+        asked = asyncio.ensure_future(studio.search.afind(user="local", text="one car", everything=True))
+        await asyncio.sleep(0.3)
+        os.kill(light.pid or 0, signal.SIGKILL)
+        return await asked
+
+    assert ids(asyncio.run(ask()))[:1] == [things["car"]]
+    again = studio.executor.state().light
+    assert again is not None and again.restarts == light.restarts + 1
+
+
+def test_words_say_that_they_wait(studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    light = studio.executor.state().light
+    assert light is not None and light.pid
+    os.kill(light.pid, signal.SIGSTOP)
+    monkeypatch.setattr("studio.search.search.WAIT_SECONDS", 0.2)
+    with pytest.raises(StudioError, match="The words have not been read yet") as caught:
         studio.search.find(user="local", text="something never asked before")
     assert caught.value.status == 503
     assert studio.search.find(user="local", like=[things["tulip"]]).hits  # needs no worker
-    studio.jobs.cancel(drawing.id, user="local")
+    os.kill(light.pid, signal.SIGCONT)
     monkeypatch.undo()
-    assert studio.search.find(user="local", text="something never asked before").hits
-    asked = [job for job in studio.jobs.list(user="local", hidden=True) if job.capability == "embed-text"]
-    assert [job.request["texts"] for job in asked].count(["something never asked before"]) == 1
+    assert studio.search.find(user="local", text="something never asked before", everything=True).hits
+
+
+def test_a_search_stops_where_nothing_fits(launch: Callable[..., Studio]) -> None:
+    """Pictures of the starter's world and photographs; words for some of them, and words for none."""
+    studio = launch(capabilities="studio.capabilities:ALL")
+    names = ("apple", "fox", "tulip", "car", "guitar", "rocket", "carrot", "crown", "heart", "penguin")
+    known = {
+        (name, at): studio.library.add(png(scene(name, background=background, seed=at)), "x.png", user="local").id
+        for name in names
+        for at, background in enumerate(("white", "blue", "pink"))
+    }
+    photographs = [
+        studio.library.add(png(Image.open(path).convert("RGB")), path.name, user="local").id
+        for path in (PHOTOGRAPHS / name for name in ("cheetah.jpg", "cheetah1.jpg", "groot.jpeg", "tower.jpg"))
+    ]
+    until(lambda: has_vectors(studio, *known.values(), *photographs))
+    right = wrong = 0
+    for name in names:
+        found = set(ids(studio.search.find(user="local", text=f"a {name}")))
+        own = {known[name, at] for at in range(3)}
+        right += len(found & own)
+        wrong += len(found - own)
+    assert right >= 0.9 * len(known) and wrong <= len(names)
+    empty = 0
+    for words in NONSENSE:
+        answer = studio.search.find(user="local", text=words)
+        assert len(answer.hits) <= 3, words
+        assert len(studio.search.find(user="local", text=words, everything=True).hits) == 34
+        if not answer.hits:
+            empty += 1
+            assert answer.note == "Nothing here looks like that."
+    assert empty >= 0.7 * len(NONSENSE)
 
 
 def test_other_weights_under_the_same_name_are_noticed(studio: Studio, things: dict[str, str], tmp_path: Path) -> None:
@@ -351,7 +448,7 @@ class Crowd:
         return [self.ids[place] for place in order[:count]]
 
 
-def first(vectors: Vectors, query: np.ndarray, count: int = 10) -> list[str]:
+def first(vectors: Neighbours, query: np.ndarray, count: int = 10) -> list[str]:
     found: list[str] = []
     for hits in vectors.ranked(query):
         found += [id for id, _, _ in hits]
@@ -360,8 +457,8 @@ def first(vectors: Vectors, query: np.ndarray, count: int = 10) -> list[str]:
     return found[:count]
 
 
-def opened(crowd: Crowd, folder: Path) -> Vectors:
-    return Vectors(crowd.database, folder / "index", "local", crowd.model, exact_limit=LIMIT)
+def opened(crowd: Crowd, folder: Path) -> Neighbours:
+    return Neighbours(crowd.database, folder / "index", "local", crowd.model, exact_limit=LIMIT)
 
 
 @pytest.fixture
@@ -370,7 +467,7 @@ def crowd(database: Database) -> Crowd:
 
 
 @pytest.fixture
-def built(crowd: Crowd, tmp_path: Path) -> Vectors:
+def built(crowd: Crowd, tmp_path: Path) -> Neighbours:
     """500 vectors behind a graph."""
     crowd.put(500, ago=timedelta(hours=1))
     vectors = opened(crowd, tmp_path)
@@ -390,7 +487,7 @@ def test_small_galleries_are_compared_exactly_and_grow(crowd: Crowd, tmp_path: P
     assert len(first(vectors, crowd.stored[0], 10**6)) == 250
 
 
-def test_a_large_gallery_has_a_graph_and_what_is_new_beside_it(crowd: Crowd, built: Vectors) -> None:
+def test_a_large_gallery_has_a_graph_and_what_is_new_beside_it(crowd: Crowd, built: Neighbours) -> None:
     assert built.bytes == 0  # the graph is mapped, not held
     for at in range(20):
         assert first(built, crowd.stored[at]) == crowd.nearest(at)
@@ -401,7 +498,7 @@ def test_a_large_gallery_has_a_graph_and_what_is_new_beside_it(crowd: Crowd, bui
     assert sorted(everything) == sorted(crowd.ids[:560])
 
 
-def test_the_graph_grows_while_queries_go_on(crowd: Crowd, built: Vectors, tmp_path: Path) -> None:
+def test_the_graph_grows_while_queries_go_on(crowd: Crowd, built: Neighbours, tmp_path: Path) -> None:
     crowd.put(LIMIT + 1, ago=timedelta(minutes=30))
     assert first(built, crowd.stored[1]) == crowd.nearest(1)
     assert built.wants_build
@@ -424,7 +521,7 @@ def test_the_graph_grows_while_queries_go_on(crowd: Crowd, built: Vectors, tmp_p
     assert len(list(tmp_path.rglob("*.usearch"))) == 1  # the graph before is gone
 
 
-def test_a_build_that_is_stopped_changes_nothing(crowd: Crowd, built: Vectors, tmp_path: Path) -> None:
+def test_a_build_that_is_stopped_changes_nothing(crowd: Crowd, built: Neighbours, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "index").rglob("*.*")}
     crowd.put(LIMIT + 1)
     stop = threading.Event()
@@ -433,7 +530,7 @@ def test_a_build_that_is_stopped_changes_nothing(crowd: Crowd, built: Vectors, t
     assert {path: path.read_bytes() for path in (tmp_path / "index").rglob("*.*")} == before
 
 
-def test_an_import_faster_than_graphs_are_built_is_read_from_the_table(crowd: Crowd, built: Vectors) -> None:
+def test_an_import_faster_than_graphs_are_built_is_read_from_the_table(crowd: Crowd, built: Neighbours) -> None:
     crowd.put(3 * LIMIT)
     assert first(built, crowd.stored[1000]) == crowd.nearest(1000)
     assert built.wants_build and built.bytes == 0
@@ -441,7 +538,7 @@ def test_an_import_faster_than_graphs_are_built_is_read_from_the_table(crowd: Cr
     assert first(built, crowd.stored[1000]) == crowd.nearest(1000) and built.kind == "approximate"
 
 
-def test_another_start_takes_the_graph_as_it_is(crowd: Crowd, built: Vectors, tmp_path: Path) -> None:
+def test_another_start_takes_the_graph_as_it_is(crowd: Crowd, built: Neighbours, tmp_path: Path) -> None:
     crowd.put(20)
     again = opened(crowd, tmp_path)
     assert first(again, crowd.stored[510]) == crowd.nearest(510)
@@ -460,7 +557,7 @@ def test_another_start_takes_the_graph_as_it_is(crowd: Crowd, built: Vectors, tm
     ],
 )
 def test_a_lost_or_foreign_index_is_built_again_and_that_is_said_once(
-    crowd: Crowd, built: Vectors, tmp_path: Path, damage: str, why: str
+    crowd: Crowd, built: Neighbours, tmp_path: Path, damage: str, why: str
 ) -> None:
     [graph], [manifest] = tmp_path.rglob("*.usearch"), tmp_path.rglob("manifest.json")
     content = graph.read_bytes()
@@ -539,3 +636,16 @@ def test_a_gallery_of_many_is_counted_by_who_owns_it(database: Database) -> None
     idle = Studio(Settings(data_dir=database.data_dir, min_free_disk_mb=0), preload=False)  # not started
     assert (idle.search.status("a").total, idle.search.status("b").total, idle.search.status("c").total) == (3, 1, 0)
     assert idle.search.status("a").note == "3 of 3 pictures have not been looked at yet."
+
+
+def test_vectors_are_replaced_and_read_back(database: Database) -> None:
+    embeddings = Embeddings(database)
+    id = "a" * 32
+    embeddings.keep("m", {(id, 0.0): np.array([1, 0], np.float32)}, user="local")
+    embeddings.keep("m", {(id, 0.0): np.array([0.6, 0.8], np.float32), (id, 1.5): np.ones(2, np.float32)}, user="local")
+    found = embeddings.moments([id], "m", user="local")
+    assert set(found) == {(id, 0.0), (id, 1.5)}
+    assert found[id, 0.0] == pytest.approx([0.6, 0.8], abs=1e-3)
+    assert embeddings.moments([id], "m", user="eve") == embeddings.moments([id], "n", user="local") == {}
+    embeddings.forget("m")
+    assert embeddings.known([id], "m") == set()

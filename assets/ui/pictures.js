@@ -435,7 +435,7 @@
       this.skipped = [];
       this.waiting = "";
       this.folder = "";
-      const accept = clips ? "video/mp4,video/webm,video/quicktime,.mov,image/gif,image/webp" : "image/png,image/jpeg,image/webp,image/gif";
+      const accept = clips ? "video/mp4,video/webm,video/quicktime,.mov,image/gif,image/webp" : "image/png,image/jpeg,image/webp,image/avif,image/gif";
       this.files = h("input", { type: "file", multiple: !clips, accept, hidden: true, onchange: () => this.take(this.files) });
       this.directory = h("input", { type: "file", multiple: true, webkitdirectory: true, hidden: true, onchange: () => this.take(this.directory) });
       this.root = h("section.chooser", { "aria-label": title });

@@ -19,6 +19,7 @@ from studio.api.probes import add_probes
 from studio.api.proxies import Proxies
 from studio.api.refusals import ERRORS, add_refusals
 from studio.api.search import add_search
+from studio.api.streams import Streams
 from studio.api.words import add_words
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     )
     api.state.instance = secrets.token_hex(16)
     api.state.user = user
+    api.state.streams = Streams()
     settings = studio.settings
     largest = settings.max_upload_mb * 1_000_000
     api.add_middleware(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
 from fastapi.responses import FileResponse
 
-from studio.api.schemas import IMMUTABLE, Changed, Selection, Starring
+from studio.api.lanes import Lane
+from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Selection, Starring
 from studio.api.users import User
-from studio.media.images import read_parameters
+from studio.drawing.restore import restore
+from studio.errors import StudioError
+from studio.media.parameters import read_settings
 from studio.store.gallery import Asset, Page
 from studio.store.library import Lineage
 
@@ -70,7 +76,7 @@ def add_gallery(v1: APIRouter, studio: Studio) -> None:
         return Changed(changed=gallery.delete(body.ids, user=user))
 
     @v1.post("/gallery/restore", tags=["gallery"])
-    def restore(body: Selection, user: User) -> Changed:
+    def restore_pictures(body: Selection, user: User) -> Changed:
         return Changed(changed=gallery.restore(body.ids, user=user))
 
     @v1.get("/assets/{id}", tags=["gallery"], response_class=FileResponse)
@@ -85,9 +91,29 @@ def add_gallery(v1: APIRouter, studio: Studio) -> None:
         """WebP of at most 256 pixels a side."""
         return FileResponse(gallery.thumbnail(id, user=user), media_type="image/webp", headers=IMMUTABLE)
 
-    @v1.post("/parameters", tags=["gallery"])
-    def parameters_of(
-        picture: Annotated[bytes, Body(media_type="application/octet-stream", description="PNG, JPEG or WebP file.")],
+    reading = Lane(threads=2, waiting=24)
+
+    @v1.post("/parameters", tags=["gallery"], openapi_extra=RAW_BODY, responses={503: {"model": Error}})
+    async def parameters_of(
+        request: HttpRequest,
+        capability: Annotated[str, Query(max_length=64, description="Whose form it is for; empty is the first.")] = "",
     ) -> dict[str, Any] | None:
-        """The settings a picture file carries, ours or another tool's; null when it carries none."""
-        return read_parameters(picture)
+        """The settings a picture file (PNG, JPEG, WebP or AVIF) carries, ours or another tool's; null when it carries
+        none. `report` says what of them can be used here: `values` for a request, the names of the fields `restored`,
+        and what is `not_restored` as `{field, said, why}`.
+        """
+        with reading.place():
+            picture = await request.body()
+            return await reading.run(partial(_settings_of, picture, capability, studio))
+
+
+def _settings_of(picture: bytes, capability: str, studio: Studio) -> dict[str, Any] | None:
+    drawing = {name: each for name, each in studio.capabilities.items() if each.makes == "pictures"}
+    asked = drawing.get(capability or next(iter(drawing), ""))
+    if asked is None:
+        raise StudioError(f"'{capability}' draws no pictures; use one of: {', '.join(drawing)}.", field="capability")
+    found = read_settings(picture)
+    if found is None:
+        return None
+    report = restore(found, asked, studio.catalog)
+    return found.values | {"report": asdict(report) | {"sentence": report.sentence}}

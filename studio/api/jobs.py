@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import Request as HttpRequest
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
 
-from studio.api.schemas import Error, Event, Submitted
+from studio.api.schemas import Error, Event, JobTold, Submitted
 from studio.api.users import User
 from studio.capability import Capability, Request
 from studio.jobs import Job
@@ -70,9 +70,15 @@ def add_jobs(v1: APIRouter, studio: Studio) -> None:
         return jobs.list(user=user, active=active, limit=limit, capability=capability)
 
     @v1.get("/jobs/{id}", tags=["jobs"])
-    def get_job(id: str, user: User) -> Job:
+    async def get_job(
+        id: str,
+        user: User,
+        wait: Annotated[float, Query(ge=0, le=300, description="Seconds to wait for its end.")] = 0,
+    ) -> Job:
         """State, progress, place in line and pictures of a job, and how many records it has given."""
-        return jobs.get(id, user=user)
+        if wait:
+            return await jobs.await_end(id, user=user, timeout=wait)
+        return await run_in_threadpool(jobs.get, id, user=user)
 
     @v1.get("/jobs/{id}/results", tags=["jobs"])
     def get_results(
@@ -96,13 +102,20 @@ def add_jobs(v1: APIRouter, studio: Studio) -> None:
         """Stop a queued job at once, a running one within one step; a finished one stays as it is."""
         return jobs.cancel(id, user=user)
 
-    @v1.get("/jobs/{id}/events", tags=["jobs"], response_class=EventSourceResponse)
-    async def job_events(user: User, job: Job = Depends(get_job)) -> AsyncIterator[ServerSentEvent]:
+    @v1.get("/events", tags=["jobs"], response_class=Response, responses=_stream(JobTold))
+    async def all_events(request: HttpRequest, user: User) -> Response:
+        """How the worker is and every active job, then every change of both and every new job, as long as you listen.
+
+        Events: `job`, whose data is a `JobTold`, `worker`, and `ping` while nothing happens.
+        """
+        return await request.app.state.streams.answer(jobs.aevents_all(user=user), "all")
+
+    @v1.get("/jobs/{id}/events", tags=["jobs"], response_class=Response, responses=_stream(Event))
+    async def job_events(id: str, request: HttpRequest, user: User) -> Response:
         """A snapshot first, then every change; ends after the last one. Each event's data is an `Event`."""
-        first = True
-        async for event in jobs.aevents(job.id, user=user):
-            told, first = event.job if first else replace(event.job, request={}), False
-            preview = None
-            if event.preview:
-                preview = f"data:image/webp;base64,{base64.b64encode(event.preview).decode()}"
-            yield ServerSentEvent(event=event.kind, data=Event(job=told, preview=preview))
+        return await request.app.state.streams.answer(jobs.aevents(id, user=user), "one")
+
+
+def _stream(data: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "string", "description": f"Server-sent events; the data of each is a `{data.__name__}`."}
+    return {200: {"content": {"text/event-stream": {"schema": schema}}}, 503: {"model": Error}}

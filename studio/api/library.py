@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import FileResponse
 
-from studio.api.schemas import IMMUTABLE, Changed, Picture, Selection
+from studio.api.lanes import Lane
+from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Picture, Selection
 from studio.api.users import User
 from studio.references import Purpose
 from studio.store.library import Upload
@@ -17,34 +19,26 @@ from studio.store.library import Upload
 if TYPE_CHECKING:
     from studio import Studio
 
-_RAW_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-
-
-async def _raw_body(request: HttpRequest) -> bytes:
-    """Whatever its content type says."""
-    return await request.body()
-
 
 def add_library(v1: APIRouter, studio: Studio) -> None:
     library = studio.library
 
-    @v1.post("/uploads", tags=["library"], status_code=201, openapi_extra=_RAW_BODY)
-    def upload(
+    uploading = Lane(threads=3, waiting=24)
+
+    @v1.post("/uploads", tags=["library"], status_code=201, openapi_extra=RAW_BODY, responses={503: {"model": Error}})
+    async def upload(
+        request: HttpRequest,
         user: User,
-        file: Annotated[bytes, Depends(_raw_body)],
         name: Annotated[str, Query(max_length=1000, description="File name.")] = "",
         purpose: Annotated[Purpose, Query(description="Masks, maps and styles are kept, not listed.")] = "picture",
     ) -> Upload:
-        """Hand in a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
+        """Hand in a picture (PNG, JPEG, WebP, AVIF, GIF) or a clip (MP4, WebM, MOV) as the body of the request.
 
         The same file for the same purpose a second time is the same upload.
         """
-        return library.add(file, name, user=user, purpose=purpose)
+        with uploading.place():
+            file = await request.body()
+            return await uploading.run(partial(library.add, file, name, user=user, purpose=purpose))
 
     @v1.get("/uploads", tags=["library"])
     def list_uploads(user: User, limit: Annotated[int, Query(ge=1, le=5000)] = 200) -> list[Upload]:

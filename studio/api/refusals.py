@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from starlette.exceptions import HTTPException
 
 from studio.api.schemas import Error
@@ -20,6 +21,7 @@ def add_refusals(api: FastAPI) -> None:
     api.add_exception_handler(StudioError, _on_studio_error)
     api.add_exception_handler(RequestValidationError, _on_validation_error)
     api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(SQLAlchemyTimeout, _on_no_connection)
     api.add_exception_handler(Exception, _on_crash)
 
 
@@ -46,6 +48,10 @@ def _on_http_error(request: HttpRequest, error: Exception) -> JSONResponse:
         400: "The request body could not be read; send a JSON object.",
     }.get(error.status_code, str(error.detail))
     return JSONResponse({"error": sentence, "field": None}, error.status_code, error.headers)
+
+
+def _on_no_connection(_: HttpRequest, error: Exception) -> JSONResponse:
+    return _answer(StudioError("The database is busy: try again in a moment.", status=503))
 
 
 def _on_crash(_: HttpRequest, error: Exception) -> JSONResponse:

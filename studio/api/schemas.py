@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,15 @@ from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH
 
 IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'"}
 """Headers of a file whose address never means another one."""
+
+
+RAW_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""Of a route that takes a file as the body of the request, whatever its content type says."""
 
 
 class Error(BaseModel):
@@ -31,6 +40,22 @@ class Event(BaseModel):
 
     job: Job = Field(description="Its request is in the first event only: it does not change, and may be long.")
     preview: str | None = Field(description="The picture so far as a data URI, when there is a new one.")
+
+
+class JobTold(Event):
+    """Data of a `job` event of the stream of all jobs."""
+
+    id: str = Field(description="Of the job.")
+    kind: Literal["state", "progress", "output"]
+
+
+class WorkerTold(BaseModel):
+    """Data of a `worker` event of the stream of all jobs."""
+
+    status: Literal["starting", "ready", "busy", "stopped"]
+    device: str
+    message: str = Field(description="One sentence when there is something to say, such as a model being loaded.")
+    residents: list[str] = Field(description="Ids of the models in memory.")
 
 
 class Model(BaseModel):

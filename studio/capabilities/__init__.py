@@ -6,7 +6,7 @@ from studio.capabilities.ask import Ask
 from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
-from studio.capabilities.embed import Embed, EmbedText
+from studio.capabilities.embed import Embed
 from studio.capabilities.image_to_image import ImageToImage
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
@@ -25,7 +25,6 @@ ALL: tuple[Capability, ...] = (
     Compare(),
     Watch(),
     Embed(),
-    EmbedText(),
 )
 
 BY_NAME: dict[str, Capability] = {capability.name: capability for capability in ALL}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -45,5 +46,9 @@ class Caption(Capability):
             if item.image is None:
                 yield item.record()
             else:
-                said = reading.run(lambda reader, image=item.image: reader.caption(image, request.style))
+                item, said = reading.about(item, partial(_caption, image=item.image, style=request.style))
                 yield item.record(style=request.style, caption=said)
+
+
+def _caption(reader: Any, *, image: Any, style: str) -> str:
+    return reader.caption(image, style)

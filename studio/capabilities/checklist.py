@@ -78,7 +78,11 @@ class Checklist(Capability):
             if item.image is None:
                 yield item.record()
                 continue
-            likely = reading.run(partial(_ask, image=item.image, questions=request.questions, reading=reading))
+            ask = partial(_ask, image=item.image, questions=request.questions, reading=reading)
+            item, likely = reading.about(item, ask)
+            if likely is None:
+                yield item.record()
+                continue
             rows = [
                 {
                     "question": check.question,

@@ -64,7 +64,7 @@ class Compare(Capability):
         read: list[tuple[Item, Vectors | None]] = []
         seen: dict[int, tuple[Vectors, Vectors]] = {}
         for item, vector in reading.vectors():
-            if inception and item.image:
+            if inception and item.image and vector is not None:
                 reading.tell()
                 seen[item.index] = inception.look(item.image)
             read.append((replace(item, image=None), vector))  # thousands of open pictures would fill the memory

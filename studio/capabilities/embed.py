@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from studio.capability import Capability, Context, PicturesRequest, Record, Request
+from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.errors import StudioError
 from studio.media.clips import Clip
 from studio.models.catalog import Catalog
@@ -21,15 +20,6 @@ CLIP_FRAMES = 120
 class EmbedRequest(PicturesRequest):
     """Pictures and clips whose vectors are missing."""
 
-    model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
-
-
-class EmbedTextRequest(Request):
-    """Words to look for."""
-
-    texts: tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...] = Field(
-        min_length=1, max_length=64, description="Texts to make vectors of."
-    )
     model: str = Field(default="", max_length=64, description="Model id; empty is the model of the search.")
 
 
@@ -55,13 +45,11 @@ class Embed(Capability):
     def run(self, request: EmbedRequest, context: Context) -> Iterator[Record]:
         reading = Reading(context, request.model, request.pictures)
         for batch in reading.batches():
-            seen = [item for item in batch if item.image is not None]
-            images = [item.image for item in seen if item.image is not None]
-            vectors = reading.look(images) if images else ()
-            found = {(item.source.id, 0.0): vector for item, vector in zip(seen, vectors, strict=True)}
+            looked = reading.looked(batch)
+            found = {(item.source.id, 0.0): vector for item, vector in looked if vector is not None}
             if found:
                 context.keep_vectors(request.model, found)
-            for item in batch:
+            for item, _ in looked:
                 if item.source.is_clip:
                     try:
                         film = reading.film(Clip(context.file(item.source.id)), every=1.0, most=CLIP_FRAMES)
@@ -71,22 +59,3 @@ class Embed(Capability):
                         yield replace(item, error=error.message).record()
                 elif item.error:
                     yield item.record()
-
-
-class EmbedText(Capability):
-    """See `EmbedTextRequest`. Somebody waits for it, so it goes before everything else."""
-
-    name = "embed-text"
-    title = "Embed text"
-    summary = "Make words comparable with pictures."
-    request = EmbedTextRequest
-    makes = "records"
-    priority = 20
-    hidden = True
-
-    def prepare(self, request: EmbedTextRequest, catalog: Catalog) -> EmbedTextRequest:
-        return request.model_copy(update={"model": catalog.able(request.model, "embed").id})
-
-    def run(self, request: EmbedTextRequest, context: Context) -> Iterator[Record]:
-        vectors = Reading(context, request.model, ("",)).read(request.texts)
-        yield Record(0, {"model": request.model, "vectors": [[round(float(x), 6) for x in row] for row in vectors]})

@@ -45,7 +45,7 @@ class ImageToImage(Capability):
     makes = "pictures"
 
     def prepare(self, request: ImageToImageRequest, catalog: Catalog) -> ImageToImageRequest:
-        filled = fill(request, catalog, self.name, strength=request.strength)
+        filled = fill(request, catalog, "image-to-image", strength=request.strength)
         if (request.width is None) != (request.height is None):
             missing = "width" if request.width is None else "height"
             raise StudioError("Give both width and height, or neither to follow the picture's shape.", field=missing)
@@ -75,16 +75,19 @@ class ImageToImage(Capability):
         def inputs(count: int) -> Mapping[str, Any]:
             return {"image": [start] * count}
 
+        strength = request.strength if family.supports("strength") else None
+        left_out = f"{family.name} decides by the words how much changes; the strength was left out."
         return Plan(
             self.name,
-            self.name,
+            "image-to-image",
             request,
             context,
             family,
             width,
             height,
-            strength=request.strength,
+            strength=strength,
             inputs=inputs,
-            more={"strength": request.strength},
+            more={} if strength is None else {"strength": strength},
             parents=(request.picture,),
+            notes=(left_out,) if strength is None else (),
         ).run()

@@ -39,14 +39,15 @@ class Score(Capability):
     def run(self, request: ScoreRequest, context: Context) -> Iterator[Record]:
         reading = Reading(context, request.model, request.pictures)
         for batch in reading.batches():
-            seen = [item for item in batch if item.image is not None]
-            drawn = [item for item in seen if item.source.prompt]
+            drawn = [item for item in batch if item.image is not None and item.source.prompt]
             texts = reading.read([plain_text(item.source.prompt) for item in drawn]) if drawn else ()
-            pictures = reading.look([item.image for item in drawn if item.image is not None]) if drawn else ()
+            looked = {item.index: (item, vector) for item, vector in reading.looked(drawn)}
             scores = {
-                item.index: round(clip_score(picture, text), 2)
-                for item, picture, text in zip(drawn, pictures, texts, strict=True)
+                index: round(clip_score(vector, text), 2)
+                for (index, (_, vector)), text in zip(looked.items(), texts, strict=True)
+                if vector is not None
             }
             for item in batch:
+                item, _ = looked.get(item.index, (item, None))
                 pixels = {} if item.image is None else light(item.image)
                 yield item.record(clip_score=scores.get(item.index), **pixels)

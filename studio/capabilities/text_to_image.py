@@ -26,7 +26,7 @@ class TextToImage(Capability):
 
     def prepare(self, request: TextToImageRequest, catalog: Catalog) -> TextToImageRequest:
         family = catalog.get(request.model)
-        filled = fill(request, catalog, self.name)
+        filled = fill(request, catalog, "text-to-image")
         width = request.width if request.width is not None else family.native_size
         height = request.height if request.height is not None else family.native_size
         check_size(family, width, height)

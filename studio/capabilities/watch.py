@@ -11,7 +11,7 @@ from studio.capability import Capability, Context, Record
 from studio.errors import StudioError
 from studio.media.clips import Clip
 from studio.models.catalog import Catalog
-from studio.models.families import Family
+from studio.models.families import Family, Feature
 from studio.reading.labels import (
     Labels,
     LabelsRequest,
@@ -159,7 +159,7 @@ def _actions(reading: Reading, clip: Clip) -> list[dict[str, Any]]:
     ]
 
 
-def _first(catalog: Catalog, *features: str) -> Family | None:
+def _first(catalog: Catalog, *features: Feature) -> Family | None:
     rows = (row for row in catalog.all("understanding") if all(row.supports(feature) for feature in features))
     return next((row for row in rows if catalog.available(row.id)), None)
 

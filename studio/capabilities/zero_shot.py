@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,15 +98,17 @@ def _sort(request: ZeroShotRequest, context: Context, labels: Sequence[str], kep
             }
             for place in best
         ]
-        heat = {"heat": _heat(reading, item, texts, labels, best[:HEAT_LABELS])} if request.heat_map else {}
+        heat: dict[str, Any] = {}
+        if request.heat_map:
+            item, heat["heat"] = _heat(reading, item, texts, labels, best[:HEAT_LABELS])
         yield item.record(top=labels[best[0]], labels=rows, **heat)
 
 
 def _heat(
     reading: Reading, item: Item, texts: NDArray[np.float32], labels: Sequence[str], places: Sequence[int]
-) -> dict[str, str]:
-    maps = reading.run(lambda reader: reader.heat(item.image, texts))
-    return {labels[place]: _as_png(maps[place]) for place in places}
+) -> tuple[Item, dict[str, str]]:
+    item, maps = reading.about(item, lambda reader, image=item.image: reader.heat(image, texts))
+    return item, {labels[place]: _as_png(maps[place]) for place in places} if maps is not None else {}
 
 
 def _as_png(values: NDArray[np.float32]) -> str:

@@ -7,13 +7,14 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from studio.capability import Capability, PicturesRequest
 from studio.cli.connection import Caller, connect, running_server
 from studio.cli.handing_in import HandingIn
 from studio.cli.settings import settings_of
-from studio.cli.terminal import tell
+from studio.cli.terminal import printable, tell
 from studio.errors import StudioError
 from studio.server import serve
 
@@ -47,22 +48,33 @@ def list_capabilities(arguments: argparse.Namespace, _: Caller) -> int:
 
 def verify(arguments: argparse.Namespace, _: Caller) -> int:
     """0 when the file carries a watermark or settings, 1 when it carries neither."""
-    from studio.media.images import open_image, read_parameters
+    from studio.media.images import open_image
+    from studio.media.parameters import read_settings
 
-    image, parameters = open_image(arguments.file), read_parameters(arguments.file)
+    image, found = open_image(arguments.file), read_settings(arguments.file)
     from studio.trust import read_watermark
 
     key = read_watermark(image)
+    parameters = found.values if found else None
+    lost = list(found.losses) if found else []
+    file = printable(arguments.file)
     if arguments.json:
-        print(json.dumps({"file": str(arguments.file), "watermark": key, "parameters": parameters}))
+        made_by = found.tool if found else None
+        told = {"made_by": made_by, "parameters": parameters, "unused": [asdict(each) for each in lost]}
+        print(json.dumps({"file": file, "watermark": key} | told))
     else:
-        written = (parameters or {}).get("watermark", {}).get("key")
+        stamp = (parameters or {}).get("watermark")
+        written = stamp.get("key") if isinstance(stamp, dict) else None
         agreement = (
             "" if not (key and written) else " (as its settings say)" if key == written else " (NOT its settings')"
         )
         print(f"watermark: {key}{agreement}" if key else "watermark: none found")
+        if found:
+            print(f"made by: {found.tool}")
         for name, value in (parameters or {"settings": "none found"}).items():
-            print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+            print(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        for each in lost:
+            print(f"unused: {each.field}{f' ({each.said})' if each.said else ''}: {each.why}")
     return 0 if key or parameters else 1
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import TypeAdapter
 
 from studio.capability import Source
-from studio.cli.terminal import tell
+from studio.cli.terminal import printable, tell
 from studio.errors import StudioError
 from studio.references import Purpose
 from studio.server import SERVER_FILE
@@ -120,7 +120,7 @@ class _Own:
         return list(self._studio.jobs.results(id, user=self._user))
 
     def upload(self, path: Path, purpose: Purpose) -> str:
-        return self._studio.library.add(path, path.name, user=self._user, purpose=purpose).id
+        return self._studio.library.add(path, printable(path.name), user=self._user, purpose=purpose).id
 
     def source(self, id: str) -> Source:
         return self._studio.library.source(id, user=self._user)
@@ -194,7 +194,7 @@ class _Remote:
         from studio.store.library import read_upload
 
         content = read_upload(path, self._max_upload_mb)  # a server that refuses by size does not listen to the end
-        query = urllib.parse.urlencode({"name": path.name, "purpose": purpose})
+        query = urllib.parse.urlencode({"name": printable(path.name), "purpose": purpose})
         return json.loads(self._ask("POST", f"uploads?{query}", content))["id"]
 
     def source(self, id: str) -> Source:
@@ -232,6 +232,6 @@ class _Remote:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 answer = json.loads(error.read())
                 raise StudioError(answer["error"], field=answer["field"], status=error.code) from error
-            raise StudioError(f"The running studio answered {error.code}; look at its log.") from error
+            raise StudioError(f"The running studio answered {error.code}; look at its log.", status=500) from error
         except OSError as error:
-            raise StudioError("The running studio does not answer; stop it and start it again.") from error
+            raise StudioError("The running studio does not answer; stop it and start it again.", status=502) from error

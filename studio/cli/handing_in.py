@@ -6,17 +6,24 @@ import itertools
 import json
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from studio.capability import Request
 from studio.cli.connection import Connection
-from studio.cli.terminal import tell
+from studio.cli.terminal import printable, tell
 from studio.errors import StudioError
-from studio.references import Reference, replaced, slots
+from studio.references import Purpose, Reference, replaced, slots
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_ENDS_ALL = (401, 403, 429, 503, 507)
+"""What a refusal says that the next file will hear too: not allowed, too busy, no room."""
+PATIENCE = 60.0
+"""Seconds for which a file is offered again to a studio that is busy."""
+_DEAF = 3
+"""Files in a row that a studio gives no answer to: it is gone, and the rest need not be tried."""
 
 
 def find_files(given: Sequence[str], field: str = "pictures") -> list[Path | str]:
@@ -27,14 +34,14 @@ def find_files(given: Sequence[str], field: str = "pictures") -> list[Path | str
         if path.is_dir():
             inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file, path)]
             if not inside:
-                raise StudioError(f"There is no file in the folder {path}; choose another.", field=field)
+                raise StudioError(f"There is no file in the folder {printable(path)}; choose another.", field=field)
             found += inside
         elif path.exists():
             found.append(path)
         elif _ID.fullmatch(each):
             found.append(each)
         else:
-            raise StudioError(f"There is no file, folder or picture {each}; check its path.", field=field)
+            raise StudioError(f"There is no file, folder or picture {printable(each)}; check its path.", field=field)
     return found
 
 
@@ -51,7 +58,7 @@ class HandingIn:
         self._request = _unfolded(kind, request)
         self._files: dict[Reference, list[Path | str]] = {}
         self._ids: dict[str, list[str]] = {}
-        self._done = 0
+        self._done = self._deaf = 0
         self.paths: dict[str, str] = {}
         """Id -> the file it was."""
         self.skipped: list[dict[str, str]] = []
@@ -76,7 +83,7 @@ class HandingIn:
         found = find_files([reference.id], reference.field)
         alone = not isinstance(reference.path[-1], int)
         if alone and len(found) != 1:
-            raise StudioError(f"{reference.id} is a folder; name one file in it.", field=reference.field)
+            raise StudioError(f"{printable(reference.id)} is a folder; name one file in it.", field=reference.field)
         self._files[reference] = found
         return [reference.id]
 
@@ -90,22 +97,39 @@ class HandingIn:
             self._done += 1
             tell(f"handing in {self._done}/{sum(map(len, self._files.values()))}")
             try:
-                id = studio.upload(file, reference.purpose)
+                id = _upload(studio, file, reference.purpose)
             except StudioError as error:
-                if error.status not in (413, 422):
+                self._deaf = self._deaf + 1 if error.status == 502 else 0
+                if error.status in _ENDS_ALL or self._deaf == _DEAF:
                     raise
                 self._skip(file, error.message)
                 continue
+            except Exception as error:  # whatever one file does, the others are handed in
+                self._skip(file, f"It cannot be handed in ({type(error).__name__}); export it again.")
+                continue
+            self._deaf = 0
             if id in ids:
                 self._skip(file, f"It is the same picture as {self.paths.get(id, id)}.")
             else:
                 ids.append(id)
-                self.paths[id] = str(file)
+                self.paths[id] = printable(file)
         return ids[before:]
 
     def _skip(self, path: Path, reason: str) -> None:
-        self.skipped.append({"path": str(path), "error": reason})
-        print(f"Skipped {path}: {reason}", file=sys.stderr)
+        self.skipped.append({"path": printable(path), "error": reason})
+        print(f"Skipped {printable(path)}: {reason}", file=sys.stderr)
+
+
+def _upload(studio: Connection, file: Path, purpose: Purpose) -> str:
+    """Waits where the studio is busy with the files of others."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return studio.upload(file, purpose)
+        except StudioError as error:
+            if error.status != 503 or time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def _unfolded(kind: type[Request], request: Mapping[str, Any]) -> dict[str, Any]:

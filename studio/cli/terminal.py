@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from studio.jobs import Job
 
 
+def printable(path: Path | str) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 become a mark."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def tell(line: str) -> None:
     """Replace the one line of progress on a terminal."""
     if sys.stderr.isatty():

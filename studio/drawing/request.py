@@ -11,7 +11,7 @@ from studio.capability import Request, Words
 from studio.drawing.prompts import apply_styles, resolve_choices
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
-from studio.models.families import Family
+from studio.models.families import Family, Feature
 from studio.models.samplers import SAMPLERS, check_sampler
 
 MAX_WORK = 3.0e9
@@ -62,7 +62,7 @@ class DrawingRequest(Request):
 Drawing = TypeVar("Drawing", bound=DrawingRequest)
 
 
-def fill(request: Drawing, catalog: Catalog, task: str, *, strength: float = 1.0) -> Drawing:
+def fill(request: Drawing, catalog: Catalog, task: Feature, *, strength: float = 1.0) -> Drawing:
     """``request`` with model, steps, guidance, sampler, seed and batch chosen, and checked; its size is left alone.
 
     ``strength`` is the share of the steps that will really run. Raises `StudioError` for what ``task`` cannot do.
@@ -81,7 +81,7 @@ def fill(request: Drawing, catalog: Catalog, task: str, *, strength: float = 1.0
         }
     )
     check_sampler(filled.sampler, steps, family)
-    if strength < 1:
+    if strength < 1 and family.supports("strength"):
         _check_steps_left(filled.sampler, steps, strength)
     if request.keep_best is not None:
         if request.keep_best > request.count:

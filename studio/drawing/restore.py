@@ -105,7 +105,7 @@ def _choose_model(
     """By the hash of its weights, then by name; else the default, and told."""
     default = catalog.get("")
     name, hash = str(told.get("model") or ""), str(told.get("model_hash") or "")
-    able = [row for row in catalog.all("diffusion") if row.supports(capability.name)]
+    able = [row for row in catalog.all("diffusion") if row.does(capability.name)]
     here = [row for row in able if catalog.available(row.id)]
     named = _named(name, able)
     by_hash = ""

@@ -7,7 +7,7 @@ import math
 from studio.capability import Capability, Request
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
-from studio.models.inspection import read_header
+from studio.models.weights import read_header
 from studio.settings import Settings
 
 
@@ -40,7 +40,7 @@ class LightLane:
             key = str(place)
             if key not in self._sizes:
                 files = [place] if place.is_file() else sorted(place.rglob("*.safetensors"))
-                shapes = [shape for file in files for shape in read_header(file).values()]
+                shapes = [shape for file in files for shape in read_header(file).shapes.values()]
                 if not shapes:  # not downloaded yet
                     return False
                 self._sizes[key] = 4.0 * sum(math.prod(shape) for shape in shapes)

@@ -91,6 +91,8 @@ class Subscription:
 
     def push(self, event: Event) -> None:
         with self._lock:
+            if self._closed:
+                return
             at, earlier = next(
                 ((at, each) for at, each in reversed([*enumerate(self._events)]) if _same(each, event)), (-1, None)
             )

@@ -10,9 +10,9 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select
@@ -33,6 +33,10 @@ from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow
 from studio.store.library import Library
 from studio.store.words import Words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Jobs:
@@ -224,6 +228,26 @@ class Jobs:
         server ends or the reader lets too much pile up. The studio's own jobs are left out."""
         return self._stream(lambda wake: self._follow_all(user, wake))
 
+    def active(self, capability: str) -> bool:
+        """Whether anybody's job of this kind waits or runs."""
+        query = select(JobRow.id).where(JobRow.capability == capability, JobRow.status.in_(ACTIVE)).limit(1)
+        with self._database.read() as session:
+            return session.scalar(query) is not None
+
+    def read(self, family: str, texts: Sequence[str]) -> Future[NDArray[np.float32]]:
+        """`Executor.read`: words as vectors, without a job."""
+        if self._snapshots.executor is None:
+            raise StudioError("Nothing runs that could read words: start the studio.", status=503)
+        return self._snapshots.executor.read(family, texts)
+
+    def why_waiting(self, family: str) -> str:
+        """Why an answer by this family is not there yet: half a sentence for the user."""
+        state = self._snapshots.executor.state() if self._snapshots.executor else None
+        lane = state.light if state and self.light.fits(family) else state
+        if state is None or lane is None or lane.status in ("starting", "stopped"):
+            return "the model is being loaded"
+        return "the studio is busy with another job"
+
     def recover(self) -> None:
         """At start, before the executor: take up again what the last end of the server left."""
         self.leases.recover()
@@ -292,7 +316,12 @@ class Jobs:
             with suppress(RuntimeError):  # the loop is gone, and its reader with it
                 loop.call_soon_threadsafe(wake.set)
 
-        subscription = await self._aside(lambda: follow(notify))
+        opening = asyncio.ensure_future(self._aside(lambda: follow(notify)))
+        try:
+            subscription = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # who asked has left; so will the subscription that is being made
+            opening.add_done_callback(lambda done: done.exception() or self._watchers.leave(done.result()))
+            raise
         try:
             while await wake.wait():
                 wake.clear()

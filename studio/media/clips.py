@@ -1,4 +1,4 @@
-"""Clips as pictures with a time: MP4, WebM and MOV through OpenCV, animated GIF and WebP through Pillow. No torch."""
+"""Clips as pictures with a time: MP4, WebM, MOV through OpenCV, animated GIF, WebP, AVIF through Pillow. No torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 from PIL import Image, ImageSequence
 
 from studio.errors import StudioError
-from studio.media.images import MAX_PIXELS
+from studio.media.files import AVIF, MAX_PIXELS, ftyp
 
 _UNREADABLE = "This clip cannot be read; export it again as MP4 or WebM and choose the new file."
+ANIMATED = ("GIF", "WEBP", "PNG", *(("AVIF",) if AVIF else ()))
+"""Formats of Pillow that hold clips."""
 _STILL = 0.1
 """Seconds that a frame without a duration is shown, as browsers do."""
 
@@ -85,16 +87,18 @@ class Clip:
 def _is_animation(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(64)
     except OSError:
         raise StudioError("The file of this clip is gone; upload it again.", field="pictures", status=410) from None
-    return head.startswith((b"GIF8", b"\x89PNG")) or (head.startswith(b"RIFF") and head[8:] == b"WEBP")
+    return (
+        head.startswith((b"GIF8", b"\x89PNG")) or head[:4] + head[8:12] == b"RIFFWEBP" or ftyp(head) in ("avif", "avis")
+    )
 
 
 @contextmanager
 def _open_animation(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=("GIF", "WEBP", "PNG")) as image:
+        with Image.open(path, formats=ANIMATED) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise StudioError(
                     f"Each frame of this clip may have {MAX_PIXELS / 1e6:.0f} megapixels; scale it down.",

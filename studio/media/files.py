@@ -53,7 +53,7 @@ def unreadable(source: bytes | Path) -> str:
     kind = ftyp(source)
     if kind == "heic":
         return "HEIC pictures are not taken: export this one as JPEG and choose the new file."
-    if kind == "avif" and not AVIF:
+    if kind in ("avif", "avis") and not AVIF:
         return "AVIF is not taken on this computer: export the picture as JPEG and choose the new file."
     return _UNREADABLE
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Literal, cast, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from studio.errors import StudioError
-from studio.models.families import COMPLETE, TASKS, Family, Hardware
-from studio.models.inspection import inspect_file, inspect_folder, read_json, shaped
+from studio.models.families import COMPLETE, TASKS, Family, Feature, Hardware, Kind, Prediction
+from studio.models.inspection import check_donor, inspect_file, inspect_folder, local_place, read_json, shaped
 from studio.models.rows import MODEL_CLASSES, PIPELINES, ROWS, UNDERSTANDING
 from studio.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_ROW = TypeAdapter(Family)
 
 
 class Catalog:
@@ -28,8 +34,8 @@ class Catalog:
         self._lock = threading.RLock()
         self._seen: tuple[int, int] | None = None
         self._local: tuple[Family, ...] = ()
-        self._starter_seen: int | None = None
-        self._starter = ROWS[0]
+        self._skipped: tuple[str, ...] = ()
+        self._packs: dict[str, tuple[int | None, Family]] = {}
 
     # -- reading --
 
@@ -38,11 +44,18 @@ class Catalog:
         """Id of the family used when a request names none."""
         return self.settings.default_family
 
-    def all(self, kind: str = "") -> list[Family]:
+    def all(self, kind: Kind | Literal[""] = "") -> list[Family]:
         """Every known family (of ``kind`` "diffusion" or "understanding"), built-in rows first, available or not."""
         with self._lock:
-            rows = [self._starter_row(), *ROWS[1:], *UNDERSTANDING, *self._locals()]
+            rows = [*map(self._packed, ROWS), *UNDERSTANDING, *self._locals()]
         return [row for row in rows if kind in ("", row.kind)]
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """One sentence for each entry of ``models.json`` that could not be read."""
+        with self._lock:
+            self._locals()
+            return self._skipped
 
     def get(self, id: str) -> Family:
         """The family called ``id`` ("" is the default). Raises `StudioError` naming the known ones."""
@@ -68,11 +81,10 @@ class Catalog:
         family, place = self.get(id), self.location(id)
         if family.repo:
             return (place / COMPLETE).is_file()
-        if place.suffix == ".safetensors":
+        if place.suffix.lower() == ".safetensors":
             return place.is_file()
-        if family.kind == "understanding":
-            return (place / "config.json").is_file() and any(place.glob("*.safetensors"))
-        return (place / "model_index.json").is_file() and any((place / family.denoiser).glob("*.safetensors"))
+        index = place / ("model_index.json" if family.denoiser else "config.json")
+        return index.is_file() and any((place / family.denoiser).glob("[!.]*.safetensors"))
 
     def require(self, id: str) -> Family:
         """The family, or a `StudioError` that says how to get its weights."""
@@ -87,7 +99,7 @@ class Catalog:
             fix = f"restore {self.location(family.id)} from the repository, or train it with `make starter`"
         raise StudioError(f"{family.name} is not on this computer yet: {fix}.", field="model", status=409)
 
-    def default_for(self, feature: str) -> Family:
+    def default_for(self, feature: Feature) -> Family:
         """The family to use for ``feature`` when a request names none: ``settings.search_model`` where it has the
         feature, else the first that is on this computer, those that come with the studio before all others.
 
@@ -107,7 +119,7 @@ class Catalog:
             status=409,
         )
 
-    def able(self, id: str, feature: str) -> Family:
+    def able(self, id: str, feature: Feature) -> Family:
         """The family called ``id``, on this computer and able to do ``feature``; "" is the default for it.
 
         Raises `StudioError` naming those that can.
@@ -118,7 +130,7 @@ class Catalog:
         self.check(family, feature)
         return self.require(family.id)
 
-    def check(self, family: Family, feature: str) -> None:
+    def check(self, family: Family, feature: Feature) -> None:
         """Raise `StudioError` naming those that can do ``feature`` unless ``family`` can."""
         if not family.supports(feature):
             names = ", ".join(row.id for row in self.all() if row.supports(feature))
@@ -137,30 +149,38 @@ class Catalog:
                 return row
         return rows[-1]
 
-    def config_folder(self, base: str) -> Path | None:
-        """A diffusers folder on this disk whose configs and tokenizers fit single files of ``base``."""
-        for family in self.all():
-            if (
-                family.base == base
-                and family.pipeline != "LatentConsistencyModelPipeline"
-                and self.available(family.id)
-            ):
-                place = self.location(family.id)
-                if place.is_dir():
-                    return place
+    def lender(self, base: str, but: str = "") -> Family | None:
+        """A family whose whole diffusers folder is on this disk: its configs, tokenizers and components fit models of
+        ``base``."""
+        for family in self.all("diffusion"):
+            # What takes no sampler was distilled, and its denoiser reads more than the usual one.
+            usual = family.supports("samplers") or not any(row.supports("samplers") for row in ROWS if row.base == base)
+            whole = not family.borrowed and self.available(family.id) and self.location(family.id).is_dir()
+            if family.base == base and family.id != but and usual and whole:
+                return family
         return None
+
+    def how_to_lend(self, base: str) -> str:
+        """What to do so that `lender` finds one."""
+        donor = next(row for row in ROWS if row.base == base and row.repo)
+        return f"first download {donor.name} ({donor.download_gb:g} GB) in the Models tab"
 
     # -- what users bring --
 
-    def add_local(self, path: str, *, name: str = "") -> Family:
-        """Register a diffusers folder or a single ``.safetensors`` file. Raises `StudioError` for what is unsafe."""
-        place = Path(path).expanduser()
-        if not place.is_absolute() or not place.exists():
+    def add_local(self, path: str, *, name: str = "", prediction: str = "") -> Family:
+        """Register a diffusers or transformers folder or a single ``.safetensors`` file. What is accepted draws.
+
+        ``prediction``: what a checkpoint that does not tell was trained to predict, "epsilon" or "v_prediction".
+        Raises `StudioError` for what is unsafe, damaged, of another kind, or lacks a part that nothing here can lend.
+        """
+        if prediction not in get_args(Prediction):
             raise StudioError(
-                f"Nothing is at '{path[:200]}'; give the full path of a folder or .safetensors file.", field="path"
+                "The prediction is either epsilon or v_prediction; leave it out to have it told from the file.",
+                field="prediction",
             )
-        place = place.resolve()
-        family = inspect_folder(place) if place.is_dir() else inspect_file(place)
+        place = local_place(path)
+        family = inspect_folder(place) if place.is_dir() else inspect_file(place, cast(Prediction, prediction))
+        family = self._lent(family, place)
         label = " ".join((name or place.stem).split())[:60] or "model"
         with self._lock:
             known = {row.id for row in self.all()}
@@ -171,6 +191,26 @@ class Catalog:
             family = replace(family, id=id, name=label, path=str(place))
             self._write((*self._locals(), family))
         return family
+
+    def _lent(self, family: Family, place: Path) -> Family:
+        """``family`` with a word on what it borrows. Raises `StudioError` when that is not on this disk."""
+        if place.is_dir() and not family.borrowed:
+            return family
+        lacks = " and no ".join(name.replace("_", " ") for name in family.borrowed)
+        donor = self.lender(family.base)
+        if donor is None:
+            raise StudioError(
+                f"{place.name} has no {lacks or 'tokenizer'}: {self.how_to_lend(family.base)}, then add it again.",
+                field="path",
+                status=409,
+            )
+        if place.is_dir() and not check_donor(place, family.denoiser, self.location(donor.id)):
+            raise StudioError(
+                f"{place.name} has no {lacks}, and those of {donor.name} do not fit it; fetch the whole model.",
+                field="path",
+            )
+        note = f" It has no {lacks} of its own and uses that of {donor.name}." if lacks else ""
+        return replace(family, summary=family.summary + note)
 
     def remove(self, id: str) -> None:
         """Forget a local family; its files stay where they are. Raises `StudioError` for built-in rows."""
@@ -188,12 +228,14 @@ class Catalog:
         try:
             state = self._file.stat()
         except FileNotFoundError:
-            self._seen, self._local = None, ()
+            self._seen, self._local, self._skipped = None, (), ()
             return ()
         stamp = (state.st_mtime_ns, state.st_size)
         if stamp != self._seen:
-            self._local = tuple(_read_rows(self._file))
+            self._local, self._skipped = _read_rows(self._file)
             self._seen = stamp
+            for sentence in self._skipped:
+                log.warning(sentence)
         return self._local
 
     def _write(self, rows: tuple[Family, ...]) -> None:
@@ -204,39 +246,54 @@ class Catalog:
         os.replace(part, self._file)
         self._seen = None
 
-    def _starter_row(self) -> Family:
-        """The starter's row with the size and the defaults of the pack that is on disk."""
+    def _packed(self, row: Family) -> Family:
+        """``row``; one that comes with the studio has the size and the defaults of the pack that is on disk."""
+        if not row.folder:
+            return row
         folder = self.settings.starter_dir
-        index = folder / "painter" / "model_index.json"
+        index = folder / row.folder / "model_index.json"
         stamp = index.stat().st_mtime_ns if index.is_file() else None
-        if stamp != self._starter_seen:
-            row = ROWS[0]
-            if stamp is not None:
-                row = shaped(row, folder / "painter")
-                vocabulary = folder / "vocabulary.json"
-                chosen = read_json(vocabulary).get("default", {}) if vocabulary.is_file() else {}
-                row = replace(
-                    row,
-                    steps=int(chosen.get("steps", row.steps)),
-                    guidance=float(chosen.get("guidance", chosen.get("guidance_scale", row.guidance))),
-                    sampler=str(chosen.get("sampler", row.sampler)),
-                )
-            self._starter, self._starter_seen = row, stamp
-        return self._starter
+        seen = self._packs.get(row.id)
+        if seen is not None and seen[0] == stamp:
+            return seen[1]
+        found = row
+        if stamp is not None:
+            found = shaped(row, folder / row.folder)
+            vocabulary = folder / "vocabulary.json"
+            chosen = read_json(vocabulary).get("default", {}) if vocabulary.is_file() else {}
+            found = replace(
+                found,
+                steps=int(chosen.get("steps", row.steps)),
+                guidance=float(chosen.get("guidance", chosen.get("guidance_scale", row.guidance))),
+                sampler=str(chosen.get("sampler", row.sampler)),
+            )
+        self._packs[row.id] = stamp, found
+        return found
 
 
-def _read_rows(file: Path) -> Iterator[Family]:
-    """Rows of ``models.json``; unknown keys of a newer version are dropped, damaged rows skipped."""
+def _read_rows(file: Path) -> tuple[tuple[Family, ...], tuple[str, ...]]:
+    """The rows of ``models.json``, and a sentence for each entry that is none. What a newer version wrote beyond
+    today's fields and features is dropped."""
     names = {item.name for item in fields(Family)}
     try:
-        rows = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        entries = json.loads(file.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         raise StudioError(f"{file} is damaged; move it away to start with the built-in models.", status=500) from None
-    for row in rows if isinstance(rows, list) else []:
-        if (
-            isinstance(row, dict)
-            and _ID.fullmatch(str(row.get("id", "")))
-            and row.get("pipeline") in PIPELINES | MODEL_CLASSES
-        ):
-            known = {key: value for key, value in row.items() if key in names}
-            yield Family(**{**known, "features": frozenset(row.get("features", ()))})
+    rows: dict[str, Family] = {}
+    skipped = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else [], 1):
+        known = {key: value for key, value in entry.items() if key in names} if isinstance(entry, dict) else {}
+        told = known.get("features")
+        if isinstance(told, list):
+            known["features"] = [each for each in told if each in get_args(Feature)]
+        try:
+            row = _ROW.validate_python(known)
+            sound = _ID.fullmatch(row.id) and row.pipeline in PIPELINES | MODEL_CLASSES and row.path
+        except ValidationError:
+            row, sound = None, False
+        if row is None or not sound or row.id in rows:
+            label = str(known.get("name") or known.get("id") or f"Entry {number}")[:60]
+            skipped.append(f"{label} in {file.name} is not complete and was left out; add the model again.")
+        else:
+            rows[row.id] = row
+    return tuple(rows.values()), tuple(skipped)

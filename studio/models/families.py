@@ -3,8 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-TASKS = {
+Kind = Literal["diffusion", "understanding"]
+"""What a row holds: a pipeline that draws, or a model that reads pictures. `studio.models.loading` knows how each is
+loaded."""
+
+Feature = Literal[
+    # Tasks of families that draw; `TASKS` says which class of diffusers does them.
+    "text-to-image",
+    "image-to-image",
+    "inpaint",
+    # What can be set or added when they draw.
+    "strength",  # image-to-image starts from the picture, more or less noised; without it the picture is a reference
+    "controlnet",
+    "lora",
+    "negative-prompt",
+    "guidance",
+    "samplers",
+    "prompt-weights",
+    # What families that read pictures can be asked.
+    "embed",  # vectors of pictures and texts
+    "zero-shot",
+    "sigmoid",  # labels are scored one by one
+    "heat-map",
+    "aligned-patches",  # trained for the heat map
+    "vqa",
+    "chat",  # several turns and pictures
+    "caption",
+    "caption-styles",  # in other words and lengths
+    "labels",  # a set of its own
+    "video",  # reads frames in order
+]
+
+Prediction = Literal["", "epsilon", "v_prediction"]
+"""What a denoiser was trained to predict; "" is what the family's own scheduler config says."""
+
+TASKS: dict[str, str] = {
     "text-to-image": "AutoPipelineForText2Image",
     "image-to-image": "AutoPipelineForImage2Image",
     "inpaint": "AutoPipelineForInpainting",
@@ -42,11 +77,7 @@ class Family:
     download_gb: float
     pipeline: str
     """Class name in diffusers, e.g. "StableDiffusionPipeline"; of understanding families in transformers."""
-    features: frozenset[str] = field(default_factory=frozenset)
-    """Of: text-to-image, image-to-image, inpaint, controlnet, lora, negative-prompt, guidance, samplers,
-    prompt-weights; of understanding families: embed (vectors of pictures and texts), zero-shot, sigmoid (labels are
-    scored one by one), heat-map, aligned-patches (trained for it), vqa, chat (several turns and pictures), caption,
-    caption-styles (in other words and lengths), labels (a set of its own), video (reads frames in order)."""
+    features: frozenset[Feature] = field(default_factory=frozenset)
     size_multiple: int = 8
     """Width and height must be multiples of this (in pixels of the finished picture)."""
     min_size: int = SMALLEST
@@ -62,13 +93,22 @@ class Family:
     """Name of the component that is called once per step: "unet" or "transformer"."""
     quality: int = 0
     """Order in which `Catalog.recommend` prefers what fits; 0 is never recommended."""
-    kind: str = "diffusion"
-    """"diffusion" (draws, through a diffusers pipeline) or "understanding" (reads, through a transformers model)."""
+    kind: Kind = "diffusion"
     folder: str = ""
     """Folder below ``settings.starter_dir`` of a family that comes with the studio."""
+    prediction: Prediction = ""
+    zero_snr: bool = False
+    """Trained down to pure noise: the schedule must end there too (zero terminal signal-to-noise ratio)."""
+    borrowed: tuple[str, ...] = ()
+    """Components that a model from disk lacks and that the hub family of the same ``base`` lends."""
 
-    def supports(self, feature: str) -> bool:
+    def supports(self, feature: Feature) -> bool:
         return feature in self.features
+
+    def does(self, task: str) -> bool:
+        """Whether a `studio.models.spec.PipelineSpec` may ask for ``task``: one of `TASKS`, or the kind of a family
+        that does one thing."""
+        return task in self.features if task in TASKS else task == self.kind != "diffusion"
 
     @property
     def local(self) -> bool:

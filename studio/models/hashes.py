@@ -94,7 +94,9 @@ class WeightHashes:
 
     def _files(self, id: str) -> list[Path]:
         place = self._catalog.location(id)
-        return [place] if place.is_file() else sorted((place / self._catalog.get(id).denoiser).glob("*.safetensors"))
+        return (
+            [place] if place.is_file() else sorted((place / self._catalog.get(id).denoiser).glob("[!.]*.safetensors"))
+        )
 
     def _known(self) -> dict[str, str]:
         try:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from studio.errors import StudioError
-from studio.models.families import SMALLEST, Family
+from studio.models.checkpoints import inspect_checkpoint
+from studio.models.families import SMALLEST, Family, Prediction
 from studio.models.rows import MODEL_CLASSES, PIPELINES, ROWS, UNDERSTANDING
+from studio.models.weights import component_weights, disk_bytes, read_header, visible
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".onnx"}
 _LIBRARIES = {"diffusers", "transformers"}
 _MAX_JSON = 8_000_000
+_OPTIONAL = {"safety_checker", "feature_extractor", "image_encoder"}
+"""Components that drawing does without."""
 
 
 def read_json(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MAX_JSON:
             raise ValueError
-        value = json.loads(file.read_text("utf-8"))
+        value = json.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         raise StudioError(f"{file.name} in {file.parent} is not JSON; fetch the model again.", field="path") from None
     if not isinstance(value, dict):
@@ -29,8 +36,35 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
+def local_place(path: str) -> Path:
+    """The folder or file that a user means by ``path``: quoted as file managers copy it, as a file:// address, with ~,
+    or the top of a model in a hub cache. Links are kept, because names behind them say nothing.
+
+    Raises `StudioError` when nothing is there.
+    """
+    told = path.strip()
+    for quote in ('"', "'"):
+        if len(told) > 2 and told[0] == told[-1] == quote:
+            told = told[1:-1].strip()
+    if told.lower().startswith("file://"):
+        told = unquote(urlsplit(told).path)
+    place = Path(told).expanduser()
+    if not told or "\0" in told or not place.is_absolute() or not place.exists():
+        raise StudioError(
+            f"Nothing is at '{path[:200]}'; give the full path of a folder or .safetensors file.", field="path"
+        )
+    place = Path(os.path.abspath(place))
+    if (place / "snapshots").is_dir() and not (place / "model_index.json").exists():
+        kept = sorted((place / "snapshots").iterdir(), key=lambda each: each.stat().st_mtime)
+        main = place / "refs" / "main"
+        named = place / "snapshots" / main.read_text("utf-8").strip() if main.is_file() else None
+        place = named if named is not None and named.is_dir() else kept[-1] if kept else place
+    return place
+
+
 def template(pipeline: str, base: str = "") -> Family:
-    return next(row for row in ROWS[1:] if row.pipeline == pipeline and (not base or row.base == base))
+    """The hub row that a model from disk of this class takes after."""
+    return next(row for row in ROWS if row.repo and row.pipeline == pipeline and (not base or row.base == base))
 
 
 def shaped(row: Family, folder: Path) -> Family:
@@ -64,7 +98,7 @@ def shaped(row: Family, folder: Path) -> Family:
 def check_local(family: Family) -> None:
     """Check a local family's files again, as they may have changed since it was added. Raises `StudioError`."""
     place = Path(family.path)
-    found = inspect_folder(place) if place.is_dir() else inspect_file(place)
+    found = inspect_folder(place) if place.is_dir() else inspect_file(place, family.prediction)
     if (found.pipeline, found.base) != (family.pipeline, family.base):
         raise StudioError(
             f"The files of {family.name} are another model now; remove it and add it again.", field="model"
@@ -79,7 +113,8 @@ def inspect_folder(folder: Path) -> Family:
         raise StudioError(
             f"{folder} has no model_index.json and no config.json; choose a model's top folder.", field="path"
         )
-    for file in folder.rglob("*"):
+    files = list(visible(folder))
+    for file in files:
         suffix = file.suffix.lower()
         if suffix in _PICKLES:
             raise StudioError(
@@ -91,32 +126,74 @@ def inspect_folder(folder: Path) -> Family:
             raise StudioError(
                 f"{file.parent.name}/{file.name} asks to load code (auto_map); it is refused.", field="path"
             )
-    if not index.is_file():
-        return _inspect_reader(folder)
-    described = read_json(index)
-    pipeline = described.get("_class_name")
+        if suffix == ".safetensors":
+            read_header(file)
+    return _inspect_pipeline(folder, read_json(index)) if index.is_file() else _inspect_reader(folder)
+
+
+def _inspect_pipeline(folder: Path, index: dict[str, Any]) -> Family:
+    """Row for a diffusers folder, whose files were looked through already."""
+    pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         raise StudioError(
             f"model_index.json names no pipeline the studio knows ({', '.join(sorted(PIPELINES))}).", field="path"
         )
-    for component, source in described.items():
+    for component, source in index.items():
         if component.startswith("_") or not isinstance(source, list):
             continue
         library = source[0] if len(source) == 2 else "?"
         if library not in _LIBRARIES and component != "safety_checker" and source != [None, None]:
             raise StudioError(f"Component '{component}' comes from '{library}'; it is refused.", field="path")
-    base = ""
-    if pipeline == "StableDiffusionPipeline":
-        width = read_json(folder / "unet" / "config.json").get("cross_attention_dim")
-        base = "sd2" if width == 1024 else "sd1"
+    denoiser = next(row.denoiser for row in ROWS if row.pipeline == pipeline)
+    if not component_weights(folder / denoiser)[1]:
+        raise StudioError(
+            f"{folder / denoiser} has no .safetensors weights under a usual name; fetch the model again.", field="path"
+        )
+    config = read_json(folder / denoiser / "config.json")
+    base = ("sd2" if config.get("cross_attention_dim") == 1024 else "sd1") if pipeline == _BY_WIDTH else ""
     row = template(pipeline, base)
-    weights = sorted((folder / row.denoiser).glob("*.safetensors"))
-    if not weights:
-        raise StudioError(f"{folder / row.denoiser} has no .safetensors weights; fetch the model again.", field="path")
-    for file in folder.rglob("*.safetensors"):
-        read_header(file)
-    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9
-    return shaped(_own(row, size), folder)
+    _check_channels(folder, config)
+    needed = {name for name, source in index.items() if isinstance(source, list) and source != [None, None]}
+    needed |= {"vae", "text_encoder", "tokenizer", "scheduler"}
+    borrowed = tuple(sorted(name for name in needed - _OPTIONAL - {denoiser} if not _complete(folder / name)))
+    chosen = [component_weights(folder / name, row.dtype)[1] for name in sorted(needed)]
+    size = disk_bytes(file for files in chosen for file in files)
+    return replace(shaped(own(row, size / 1e9), folder), borrowed=borrowed)
+
+
+_BY_WIDTH = "StableDiffusionPipeline"
+"""The one class of two architectures: SD 1 and SD 2 differ in the width of their text."""
+
+
+def _check_channels(folder: Path, denoiser: Mapping[str, Any]) -> None:
+    """Raise `StudioError` for a UNet that wants more than latents of this folder's autoencoder."""
+    vae = folder / "vae" / "config.json"
+    if (folder / "unet").is_dir() and vae.is_file():
+        latents, wanted = read_json(vae).get("latent_channels", 4), denoiser.get("in_channels", 4)
+        if wanted != latents:
+            raise StudioError(
+                f"This model takes {wanted} channels where drawing gives {latents}: it is made for inpainting or for "
+                "editing, which the studio cannot do with it yet; bring the plain model.",
+                field="path",
+            )
+
+
+def _complete(component: Path) -> bool:
+    """Whether a folder of a pipeline holds what its loader wants."""
+    if component.name.startswith("tokenizer"):
+        return any(component.glob("[!.]*"))
+    if component.name == "scheduler":
+        return (component / "scheduler_config.json").is_file()
+    return (component / "config.json").is_file() and bool(component_weights(component)[1])
+
+
+def check_donor(place: Path, denoiser: str, donor: Path) -> bool:
+    """Whether what the folder at ``place`` lacks can be lent by the folder ``donor``: both denoisers read the same."""
+    mine, its = (read_json(each / denoiser / "config.json") for each in (place, donor))
+    return all(
+        mine.get(key) == its.get(key)
+        for key in ("in_channels", "cross_attention_dim", "joint_attention_dim", "cap_feat_dim")
+    )
 
 
 def _inspect_reader(folder: Path) -> Family:
@@ -128,43 +205,44 @@ def _inspect_reader(folder: Path) -> Family:
         raise StudioError(
             f"config.json names no model the studio can ask ({', '.join(sorted(MODEL_CLASSES))}).", field="path"
         )
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = component_weights(folder)[1]
     if not weights:
-        raise StudioError(f"{folder} has no .safetensors weights; fetch the model again.", field="path")
-    for file in weights:
-        read_header(file)
+        raise StudioError(
+            f"{folder} has no .safetensors weights under a usual name; fetch the model again.", field="path"
+        )
     row = next(row for row in UNDERSTANDING if row.repo and row.pipeline == name)
     vision = config.get("vision_config")
     side = (vision if isinstance(vision, dict) else config).get("image_size")
-    gb = sum(file.stat().st_size for file in weights) / 1e9
+    gb = disk_bytes(weights) / 1e9
     return replace(
-        _own(row, gb),
+        own(row, gb),
         native_size=side if isinstance(side, int) and 8 <= side <= 4096 else row.native_size,
         memory_gb=max(0.1, round(gb * 1.2, 1)),
     )
 
 
-def inspect_file(file: Path) -> Family:
-    """Row for a single ``.safetensors`` checkpoint in the original (LDM) layout."""
+def inspect_file(file: Path, prediction: Prediction = "") -> Family:
+    """Row for a single ``.safetensors`` checkpoint in the original (LDM) layout. ``prediction``: what its owner says
+    it predicts, for those that do not tell."""
     if file.suffix.lower() != ".safetensors":
         raise StudioError(
             f"{file.name} is not a .safetensors file; pickles can run code and are refused.", field="path"
         )
-    shapes = read_header(file)
-    # Width of the text the cross-attention reads: 768 CLIP-L, 1024 OpenCLIP-H, 2048 both of SDXL.
-    first = "model.diffusion_model.input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
-    width = next((shapes[key][-1] for key in (first.format(1), first.format(4)) if shapes.get(key)), None)
-    bases = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
-    if width not in bases:
-        raise StudioError(
-            f"{file.name} is no full SD 1.x, SD 2.x or SDXL checkpoint; bring other models as a diffusers folder.",
-            field="path",
-        )
-    row = next(row for row in ROWS[1:] if row.base == bases[width])
-    return _own(row, file.stat().st_size / 1e9)
+    found = inspect_checkpoint(file, prediction)
+    row = next(row for row in ROWS if row.repo and row.base == found.base)
+    size = 512 if found.base == "sd2" and found.prediction == "epsilon" else row.native_size
+    return replace(
+        own(row, file.stat().st_size / 1e9),
+        native_size=size,
+        sampler="euler" if found.zero_snr else row.sampler,
+        prediction=found.prediction,
+        zero_snr=found.zero_snr,
+        borrowed=found.missing,
+    )
 
 
-def _own(row: Family, size_gb: float) -> Family:
+def own(row: Family, size_gb: float) -> Family:
+    """``row`` as one that a user brought."""
     return replace(
         row,
         repo="",
@@ -175,17 +253,3 @@ def _own(row: Family, size_gb: float) -> Family:
         quality=0,
         summary="Added from this computer.",
     )
-
-
-def read_header(file: Path) -> dict[str, list[int]]:
-    """Tensor shapes of a safetensors file. Raises `StudioError` when the header is damaged or hostile."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            return {key: list(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise StudioError(
-            f"{file.name} is not a sound safetensors file ({reason}); fetch it again.", field="path"
-        ) from None

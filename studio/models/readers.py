@@ -2,228 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from PIL.Image import Image
 
+from studio.models.catalog import Catalog
+from studio.models.encoders import DualEncoder
 from studio.models.families import Family
+from studio.models.reader import Reader
+from studio.models.spec import Progress
+from studio.models.weights import component_weights, disk_bytes
 
-Vectors = NDArray[np.float32]
 Turn = tuple[str, str]
 """A question and its answer."""
 Style = Literal["short", "detailed", "alt", "prompt"]
-
-
-class Reader:
-    """A loaded model that understands pictures. `components` are what the model manager counts, moves and restores."""
-
-    def __init__(self, family: Family, components: dict[str, Any]) -> None:
-        self.family = family
-        self.components = components
-        self.batch = 16
-        """Pictures read at once; one when memory is short."""
-        self.longest = 320
-        """Words (tokens) that a model which writes freely may write at most."""
-        self.tick: Callable[[], object] | None = None
-        """Called after every word (token) that is written; may raise to stop the model, for example `Cancelled`."""
-
-    @classmethod
-    def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
-        """From a folder as ``save_pretrained`` writes it: safetensors only, no code, no network."""
-        import transformers
-
-        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        model = getattr(transformers, family.pipeline).from_pretrained(
-            str(place), dtype=dtype, use_safetensors=True, **options
-        )
-        components: dict[str, Any] = {"model": model.eval().requires_grad_(False)}
-        if "labels" in family.features:
-            components["processor"] = transformers.AutoImageProcessor.from_pretrained(str(place), **options)
-        else:
-            components["processor"] = transformers.AutoProcessor.from_pretrained(str(place), **options)
-            components["tokenizer"] = components["processor"].tokenizer
-        return cls(family, components)
-
-    def view(self) -> Self:
-        """An object of its own over the same components, for one use."""
-        other = copy.copy(self)
-        other.components = dict(self.components)
-        return other
-
-    @property
-    def model(self) -> Any:
-        return self.components["model"]
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    def _put(self, inputs: Any) -> dict[str, Any]:
-        """The inputs on the model's device, floating ones in its dtype."""
-        dtype = next(self.model.parameters()).dtype
-        return {
-            name: value.to(self.device, dtype) if value.is_floating_point() else value.to(self.device)
-            for name, value in inputs.items()
-        }
-
-    def _pixels(self, images: Sequence[Image]) -> torch.Tensor:
-        """[n, 3, h, w] as the model was trained on."""
-        processor = self.components["processor"]
-        processor = getattr(processor, "image_processor", processor)
-        inputs = processor(images=[each.convert("RGB") for each in images], return_tensors="pt")
-        return self._put({"pixel_values": inputs["pixel_values"]})["pixel_values"]
-
-    def _plain(self, text: str) -> str:
-        """Without the marks that are more than text to this model, such as the end of a turn."""
-        for mark in sorted(self.components["tokenizer"].get_added_vocab(), key=len, reverse=True):
-            text = text.replace(mark, " ")
-        return text
-
-    def _tokens(self, text: str) -> dict[str, torch.Tensor]:
-        """[1, t] for models with a short window; a longer text is cut at its end."""
-        window = int(self.model.config.text_config.max_position_embeddings)
-        tokenizer = self.components["tokenizer"]
-        tokens = tokenizer(
-            self._plain(text), truncation=True, max_length=min(window, tokenizer.model_max_length), return_tensors="pt"
-        )
-        return self._put({name: tokens[name] for name in ("input_ids", "attention_mask")})
-
-    def _generation(self, longest: int) -> dict[str, Any]:
-        return {
-            "max_new_tokens": longest,
-            "do_sample": False,
-            "num_beams": 1,
-            "return_dict_in_generate": True,
-            "output_logits": True,
-            **self._watched(),
-        }
-
-    def _watched(self) -> dict[str, Any]:
-        def after_word(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-            if self.tick is not None:
-                self.tick()
-            return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
-
-        return {"stopping_criteria": [after_word]}
-
-    def _spoken(self, said: Any, start: int) -> tuple[str, float]:
-        """Text and confidence of the first sequence of a generation whose prompt has ``start`` tokens."""
-        ids = said.sequences[0]
-        chosen = ids[len(ids) - len(said.logits) :]
-        sure = [
-            logits[0].float().log_softmax(-1)[token].item() for logits, token in zip(said.logits, chosen, strict=True)
-        ]
-        text = self.components["tokenizer"].decode(ids[start:], skip_special_tokens=True)
-        return " ".join(text.split()) if len(chosen) < 60 else text.strip(), math.exp(sum(sure) / max(len(sure), 1))
-
-
-class DualEncoder(Reader):
-    """CLIP or SigLIP: pictures and texts as unit vectors of one space, where the cosine says how well they match."""
-
-    _ground: Vectors | None = None
-
-    @property
-    def scale(self) -> float:
-        """What the model multiplies cosines with before its softmax or sigmoid: one over its own temperature."""
-        return float(self.model.logit_scale.detach().float().exp().item())
-
-    @property
-    def bias(self) -> float | None:
-        """What SigLIP adds before its sigmoid; None for models that were trained with a softmax."""
-        bias = getattr(self.model, "logit_bias", None)
-        return None if bias is None else float(bias.detach().float().item())
-
-    @torch.no_grad()
-    def texts(self, lines: Sequence[str]) -> Vectors:
-        """[n, d]. A line longer than the model reads is cut at its end."""
-        tokenizer = self.components["tokenizer"]
-        window = int(self.model.config.text_config.max_position_embeddings)
-        length = min(tokenizer.model_max_length, window)
-        # SigLIP was trained on lines filled up to the full length, and reads shorter ones worse.
-        padding = "max_length" if self.bias is not None else True
-        found = []
-        for start in range(0, len(lines), 64):
-            batch = [self._plain(line.lower() if self.bias is not None else line) for line in lines[start : start + 64]]
-            tokens = tokenizer(batch, padding=padding, truncation=True, max_length=length, return_tensors="pt")
-            wanted = {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
-            if self.bias is not None:
-                wanted.pop("attention_mask", None)
-            found.append(_unit(self.model.get_text_features(**self._put(wanted)).pooler_output))
-        return np.concatenate(found) if found else np.zeros((0, self.dimensions), np.float32)
-
-    @torch.no_grad()
-    def pictures(self, images: Sequence[Image]) -> Vectors:
-        """[n, d], of what the model sees of each picture (CLIP: its middle square)."""
-        found = []
-        for start in range(0, len(images), self.batch):
-            found.append(
-                _unit(
-                    self.model.get_image_features(
-                        pixel_values=self._pixels(images[start : start + self.batch])
-                    ).pooler_output
-                )
-            )
-        return np.concatenate(found) if found else np.zeros((0, self.dimensions), np.float32)
-
-    @property
-    def dimensions(self) -> int:
-        """d: length of the vectors."""
-        config = self.model.config
-        return int(getattr(config, "projection_dim", None) or config.vision_config.hidden_size)
-
-    @torch.no_grad()
-    def heat(self, image: Image, texts: Vectors) -> Vectors:
-        """Where each text [L, d] is seen: [L, h, w] in 0..1, one cell per patch of the whole picture.
-
-        Every patch is given a vector in the space of the texts, and its cosine with each text goes through the model's
-        own softmax, against the other texts and against plain backgrounds, so that one text alone has a map too. The
-        vectors are those of MaskCLIP (Zhou et al., 2022): the last attention layer passes on each patch's own value
-        instead of a mix over all patches; for SigLIP each patch goes through the pooling head alone. Models whose
-        training aligned their patches with labels (the starter) give sharper maps with their patches as they are.
-
-        The picture is pressed into the model's square, so that the map covers all of it.
-        """
-        vision = self.model.vision_model
-        side = int(self.model.config.vision_config.image_size)
-        pixels = self._pixels([image.convert("RGB").resize((side, side))])
-        if self.bias is not None:
-            tokens = vision(pixel_values=pixels).last_hidden_state
-            patches = vision.head(tokens.transpose(0, 1))
-        elif self.family.supports("aligned-patches"):
-            tokens = vision(pixel_values=pixels).last_hidden_state[:, 1:]
-            patches = self.model.visual_projection(vision.post_layernorm(tokens))[0]
-        else:
-            before = vision.pre_layrnorm(vision.embeddings(pixels))
-            for layer in vision.encoder.layers[:-1]:
-                before = layer(before, attention_mask=None)
-            last = vision.encoder.layers[-1]
-            values = last.self_attn.out_proj(last.self_attn.v_proj(last.layer_norm1(before)))
-            tokens = before + values
-            tokens = tokens + last.mlp(last.layer_norm2(tokens))
-            patches = self.model.visual_projection(vision.post_layernorm(tokens[:, 1:]))[0]
-        against = np.concatenate([texts.astype(np.float32), self._grounds()])
-        cosines = torch.from_numpy(_unit(patches)) @ torch.from_numpy(against).T
-        seen = (cosines * self.scale).softmax(dim=-1)[:, : len(texts)]
-        grid = round(seen.shape[0] ** 0.5)
-        return seen.T.reshape(len(texts), grid, grid).contiguous().numpy()
-
-    def _grounds(self) -> Vectors:
-        """What else a patch may show; read once per use."""
-        if self._ground is None:
-            colours = ("red", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "grey", "black", "white")
-            self._ground = self.texts(["an orange background", *(f"a {each} background" for each in colours)])
-        return self._ground
 
 
 @dataclass(frozen=True)
@@ -499,13 +298,20 @@ def resolve(question: str, history: Sequence[Turn]) -> str:
     return question
 
 
-def load(family: Family, place: Path, dtype: torch.dtype) -> Reader:
+def load(family: Family, place: Path, dtype: torch.dtype, catalog: Catalog, progress: Progress | None = None) -> Reader:
     """The reader for ``family`` with the weights in folder ``place``, on the CPU."""
-    return READERS[family.pipeline].load(family, place, dtype)
+    total = disk_bytes(weight_files(place, ""))
+    if progress:
+        progress(0, total, f"Loading {family.name}")
+    reader = READERS[family.pipeline].load(family, place, dtype)
+    if progress:
+        progress(total, total, f"Loading {family.name}")
+    return reader
 
 
-def _unit(vectors: torch.Tensor) -> Vectors:
-    return F.normalize(vectors.float(), dim=-1).cpu().numpy()
+def weight_files(place: Path, dtype: str) -> list[Path]:
+    """The safetensors files in the folder ``place``: one, or its parts."""
+    return component_weights(place, dtype)[1]
 
 
 def _ranked(likely: torch.Tensor, names: dict[int, str]) -> dict[str, float]:

@@ -20,6 +20,8 @@ class Sampler:
     options: Mapping[str, Any] = field(default_factory=dict)
     min_steps: int = 1
     max_steps: int = 150
+    zero_snr: bool = True
+    """Can end at pure noise, as families trained with zero terminal signal-to-noise ratio want."""
     flow: bool = False
     """For flow-matching families, which integrate a velocity and share no sampler with the noise-predicting ones."""
 
@@ -30,16 +32,17 @@ SAMPLERS: dict[str, Sampler] = {
         Sampler("ddpm", "DDPM", "DDPMScheduler", {"variance_type": "fixed_small"}),
         Sampler("ddim", "DDIM", "DDIMScheduler"),
         # Four model outputs start the multistep formula; diffusers 0.42 fails below five steps.
-        Sampler("pndm", "PNDM", "PNDMScheduler", {"skip_prk_steps": True}, min_steps=5),
+        Sampler("pndm", "PNDM", "PNDMScheduler", {"skip_prk_steps": True}, min_steps=5, zero_snr=False),
         Sampler("euler", "Euler", "EulerDiscreteScheduler"),
         Sampler("euler-a", "Euler ancestral", "EulerAncestralDiscreteScheduler"),
-        Sampler("heun", "Heun", "HeunDiscreteScheduler"),
+        Sampler("heun", "Heun", "HeunDiscreteScheduler", zero_snr=False),
         Sampler("dpmpp-2m", "DPM-Solver++ 2M", "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
         Sampler(
             "dpmpp-2m-karras",
             "DPM-Solver++ 2M Karras",
             "DPMSolverMultistepScheduler",
             {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
+            zero_snr=False,
         ),
         Sampler("unipc", "UniPC", "UniPCMultistepScheduler"),
         # Its steps are picked from the 50 it was distilled over.
@@ -52,7 +55,7 @@ SAMPLERS: dict[str, Sampler] = {
 def samplers_for(family: Family) -> list[Sampler]:
     """The samplers a user may choose with ``family``."""
     if family.supports("samplers"):
-        return [row for row in SAMPLERS.values() if not row.flow]
+        return [row for row in SAMPLERS.values() if not row.flow and (row.zero_snr or not family.zero_snr)]
     return [SAMPLERS[family.sampler]]
 
 

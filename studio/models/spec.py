@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 UNDERSTANDING = "understanding"
 """The task of a `PipelineSpec` that asks for a `studio.models.readers.Reader`."""
 
+Progress = Callable[[int, int, str], None]
+"""Called with bytes done, bytes in all, and a sentence. May raise `studio.errors.Cancelled`."""
+
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """Which pipeline a job needs: the weights are shared, everything else is made for one use."""
+    """Which rows a job needs at the same time: their weights are shared, everything else is made for one use."""
 
     family: str
     task: str = "text-to-image"
-    """One of `families.TASKS`, or "understanding" for the reader of a family that understands pictures."""
+    """One of `families.TASKS`, or the kind of a row that does one thing, such as "understanding"."""
     sampler: str = ""
     """Sampler id; empty is the family's own."""
+    extras: tuple[str, ...] = ()
+    """Ids of rows that are used beside the family, such as the reader that judges what it draws. They are loaded with
+    it, counted with it, and none of the set is put away while it is used. The view's ``extras[id]`` is each one's own
+    view."""
 
 
 @dataclass(frozen=True)

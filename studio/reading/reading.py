@@ -1,13 +1,14 @@
 """One job's way through the pictures it was given: opened one at a time, read in batches, told step by step.
 
 What every capability that reads pictures needs: the model by its feature, progress and cancel at each picture, what an
-earlier attempt has kept left out, and a picture that cannot be opened told in its own record while the rest goes on.
-Models are reached through the job's `Context`; torch stays inside it.
+earlier attempt has kept left out, and a picture that cannot be opened, or on which the model fails, told in its own
+record while the rest goes on. Models are reached through the job's `Context`; torch stays inside it.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studio.capability import Context, PicturesRequest, Record, Source
-from studio.errors import StudioError
+from studio.errors import Cancelled, StudioError, is_poisoned
 from studio.media.clips import Clip, Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -30,6 +33,10 @@ BATCH_PIXELS = 16_000_000
 FILM_BATCH = 8
 LINES = 256
 """Lines of text that a model reads between two looks at whether the job was cancelled."""
+
+
+class Unread(StudioError):
+    """The model was there and failed on what it was given: this picture's misfortune, not the job's."""
 
 
 def check_pictures(request: PicturesRequest, most: int = 5000) -> None:
@@ -74,17 +81,34 @@ class Reading:
         self.context.progress(self.done, len(self.ids), message=message)
 
     def run(self, work: Callable[[Any], T], model: str = "") -> T:
-        """``work(reader)`` with the job's model, or another one; repeated by the manager where memory runs out."""
+        """``work(reader)`` with the job's model, or another one; repeated by the manager where memory runs out.
+
+        Raises `Unread` for whatever goes wrong inside ``work``, but a device that is broken for good.
+        """
         from studio.models.spec import UNDERSTANDING, PipelineSpec
 
         def loading(done: int, total: int, message: str) -> None:
             self.tell(message + (f" ({done / total:.0%})" if total else ""))
 
+        at_work = False
+
         def watched(reader: Any) -> T:
+            nonlocal at_work
+            at_work = True
             reader.tick = lambda: self.tell("Thinking")  # after each word of an answer
             return work(reader)
 
-        return self.context.models.run(PipelineSpec(model or self.model, UNDERSTANDING), watched, loading)
+        try:
+            return self.context.models.run(PipelineSpec(model or self.model, UNDERSTANDING), watched, loading)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not at_work or is_poisoned(error):
+                raise
+            if isinstance(error, StudioError):
+                raise Unread(error.message, field=error.field, status=error.status) from error
+            log.warning("a model failed on what it was given", exc_info=True)
+            raise Unread(_sentence(error, self.context.catalog.get(model or self.model).name)) from error
 
     def open(self, index: int) -> Item:
         """Picture ``index`` of the request, whatever state it is in."""
@@ -96,6 +120,9 @@ class Reading:
             return Item(index, source, self.context.picture(source.id))
         except StudioError as error:
             return Item(index, source, None, error.message)
+        except (OSError, ValueError, MemoryError) as error:
+            log.warning("%s cannot be opened", source.id, exc_info=True)
+            return Item(index, source, None, f"This file cannot be opened ({type(error).__name__}); hand it in again.")
 
     def batches(self, most: int = BATCH) -> Iterator[list[Item]]:
         """All pictures that no earlier attempt has kept, at most ``most`` and `BATCH_PIXELS` at a time."""
@@ -128,13 +155,34 @@ class Reading:
         """Unit vectors [pictures, d]."""
         return self.run(lambda reader: reader.pictures(images))
 
+    def about(self, item: Item, work: Callable[[Any], T]) -> tuple[Item, T | None]:
+        """``work(reader)`` about one open picture; the item with a sentence and None where the model fails on it."""
+        try:
+            return item, self.run(work)
+        except Unread as error:
+            return replace(item, image=None, error=error.message), None
+
+    def looked(self, items: Sequence[Item]) -> list[tuple[Item, NDArray[np.float32] | None]]:
+        """Each of ``items`` with its unit vector [d], or None and a sentence where it is not open or cannot be read.
+
+        Read together; one by one where that fails.
+        """
+        seen = [(item, item.image) for item in items if item.image is not None]
+        try:
+            vectors = list(self.look([image for _, image in seen])) if seen else []
+            found = {item.index: (item, vector) for (item, _), vector in zip(seen, vectors, strict=True)}
+        except Unread:
+            alone = [
+                (item, self.about(item, lambda reader, image=image: reader.pictures([image])[0]))
+                for item, image in seen
+            ]
+            found = {item.index: answer for item, answer in alone}
+        return [found.get(item.index, (item, None)) for item in items]
+
     def vectors(self) -> Iterator[tuple[Item, NDArray[np.float32] | None]]:
-        """Every picture of `batches` with its unit vector [d], or None where it could not be opened."""
+        """Every picture of `batches` with its unit vector [d], or None where it cannot be opened or read."""
         for batch in self.batches():
-            images = [item.image for item in batch if item.image is not None]
-            found = iter(self.look(images) if images else ())
-            for item in batch:
-                yield item, (next(found) if item.image is not None else None)
+            yield from self.looked(batch)
 
     def film(self, clip: Clip, every: float, most: int) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
         """The frames that `Clip.frames` gives, each with its unit vector [d]."""
@@ -159,3 +207,11 @@ def with_notes(records: Iterable[Record], notes: Sequence[str]) -> Iterator[Reco
     for record in records:
         yield replace(record, notes=(*record.notes, *notes)) if notes else record
         notes = ()
+
+
+def _sentence(error: Exception, model: str) -> str:
+    """What a library says, in a sentence of ours."""
+    said = " ".join(str(error).split())[:160].rstrip(" .:;,")
+    return (
+        f"{model} cannot read this picture ({said or type(error).__name__}); crop or scale it, or choose another model."
+    )

@@ -36,7 +36,7 @@ CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 96
 """Edges of a node, and how many candidates are held while adding and while searching: more is slower and finds more."""
 BATCH = 500
 DEPTHS = (256, 1024, 4096)
-"""How many neighbours the graph is asked for while the reader of `Vectors.ranked` wants more."""
+"""How many neighbours the graph is asked for while the reader of `Neighbours.ranked` wants more."""
 BLOCK = 4096
 """Rows read from the table at a time."""
 ADDED_AT_ONCE = 512
@@ -47,7 +47,7 @@ FORMAT = 1
 
 _ROW = np.dtype([("id", "V16"), ("time", "<f8"), ("moment", "<i8")])
 
-Hit = tuple[str, float, float]
+Neighbour = tuple[str, float, float]
 """Picture or clip id, seconds into the clip, cosine."""
 
 
@@ -59,7 +59,7 @@ class _Block:
     """[n, d]"""
 
 
-class Vectors:
+class Neighbours:
     """All methods may be called from any thread. Nothing is read before the first one is called."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Vectors:
             note, self._note = self._note, ""
             return note
 
-    def ranked(self, query: NDArray[np.float32], among: Select[Any] | None = None) -> Iterator[list[Hit]]:
+    def ranked(self, query: NDArray[np.float32], among: Select[Any] | None = None) -> Iterator[list[Neighbour]]:
         """Hits for a unit vector [d], best first, in lists of at most a few thousand, down to the very last one.
 
         ``among`` selects the ids that count; without a graph it may be passed over. Deleted pictures may be among the
@@ -154,13 +154,13 @@ class Vectors:
         since = _moment(rows[-1]["moment"]) - OVERLAP if len(rows) else None
         parts, count, index = [np.array(rows)], len(rows), None
         if graph is not None:
-            index = self._new_graph(graph.ndim)
+            index = _new_graph(graph.ndim)
             index.load(self._path(self._token, "usearch"))
         for block in self._read(since):
             new = _unknown(block.rows, known)
             fresh, vectors = block.rows[new], block.vectors[new].astype(np.float16)
             if index is None:
-                index = self._new_graph(vectors.shape[1])
+                index = _new_graph(vectors.shape[1])
             for start in range(0, len(fresh), ADDED_AT_ONCE):
                 if stop.is_set():
                     return
@@ -211,7 +211,7 @@ class Vectors:
         graph_rows: NDArray[Any],
         rows: NDArray[Any],
         scores: NDArray[np.float32],
-    ) -> Iterator[list[Hit]]:
+    ) -> Iterator[list[Neighbour]]:
         """The graph's neighbours, deeper and deeper, with the ``rows`` that it does not hold sorted in between."""
         given = np.empty(0, np.int64)
         for depth in DEPTHS:
@@ -229,7 +229,7 @@ class Vectors:
             if depth >= len(graph):
                 return
 
-    def _from_table(self, query: NDArray[np.float32], among: Select[Any] | None) -> Iterator[list[Hit]]:
+    def _from_table(self, query: NDArray[np.float32], among: Select[Any] | None) -> Iterator[list[Neighbour]]:
         blocks = [(block.rows, block.vectors @ query) for block in self._read(None, among)]
         if blocks:
             rows, scores = zip(*blocks, strict=True)
@@ -272,17 +272,6 @@ class Vectors:
     def _path(self, token: str, suffix: str) -> Path:
         return self._folder / f"{token}.{suffix}"
 
-    def _new_graph(self, dims: int) -> Index:
-        return Index(
-            ndim=dims,
-            metric="ip",
-            dtype="f16",
-            connectivity=CONNECTIVITY,
-            expansion_add=EXPANSION_ADD,
-            expansion_search=EXPANSION_SEARCH,
-            enable_key_lookups=False,
-        )
-
     def _open_once(self) -> None:
         if self._opened:
             return
@@ -323,7 +312,7 @@ class Vectors:
             return "was damaged"
         try:
             rows = np.load(rows_file, mmap_mode="r")
-            graph = self._new_graph(self._dims)
+            graph = _new_graph(self._dims)
             graph.view(graph_file)
         except (OSError, ValueError, RuntimeError) as error:
             return f"could not be opened ({str(error)[:100]})"
@@ -350,7 +339,7 @@ class Vectors:
             "digests": [_digest(graph_file), _digest(rows_file)],
         }
         write_durably(self._folder / "manifest.json", json.dumps(manifest, indent=1).encode())
-        graph = self._new_graph(index.ndim)
+        graph = _new_graph(index.ndim)
         graph.view(graph_file)
         with self._lock:
             self._take(graph, np.load(rows_file, mmap_mode="r"), token)
@@ -363,6 +352,18 @@ class Vectors:
         self._graph, self._graph_rows, self._token, self._behind = graph, rows, token, False
         self._dims = graph.ndim
         self._empty_tail()
+
+
+def _new_graph(dims: int) -> Index:
+    return Index(
+        ndim=dims,
+        metric="ip",
+        dtype="f16",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSION_SEARCH,
+        enable_key_lookups=False,
+    )
 
 
 def groups(vectors: NDArray[np.float32], threshold: float) -> list[list[int]]:
@@ -399,7 +400,7 @@ def plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return flat / max(float(np.abs(flat).max()), 1e-9)
 
 
-def _sorted(rows: NDArray[Any], scores: NDArray[np.float32]) -> Iterator[list[Hit]]:
+def _sorted(rows: NDArray[Any], scores: NDArray[np.float32]) -> Iterator[list[Neighbour]]:
     if len(scores) > 4 * BATCH:  # few readers want more than the best
         best = np.argpartition(-scores, BATCH)[:BATCH]
         best = best[np.argsort(-scores[best], kind="stable")]
@@ -412,7 +413,7 @@ def _sorted(rows: NDArray[Any], scores: NDArray[np.float32]) -> Iterator[list[Hi
         yield _hits(rows[some], scores[some])
 
 
-def _hits(rows: NDArray[Any], scores: NDArray[np.float32]) -> list[Hit]:
+def _hits(rows: NDArray[Any], scores: NDArray[np.float32]) -> list[Neighbour]:
     ids = rows["id"].tobytes().hex()
     return [
         (ids[32 * place : 32 * place + 32], float(time), float(score))

@@ -47,6 +47,8 @@ from studio.settings import Settings
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 """How long a writer waits for another one before it gives up."""
+MOST_CONNECTIONS = 128
+"""To SQLite: more than there are threads that read, so that none waits for a connection while it holds a lock."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -283,9 +285,10 @@ class Database:
             url = make_url(settings.database)
             self.sqlite_path = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
             if self.sqlite_path:
-                self.engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+                waits = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+                self.engine = create_engine(url, connect_args=waits, pool_size=16, max_overflow=MOST_CONNECTIONS - 16)
             else:
-                self.engine = create_engine(url, pool_pre_ping=True)
+                self.engine = create_engine(url, pool_pre_ping=True, pool_size=16, max_overflow=16)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StudioError(f"STUDIO_DATABASE_URL cannot be used ({error}): correct it or leave it empty.") from error
         if self.sqlite_path:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +25,9 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.capability import Request, Source
 from studio.errors import StudioError
-from studio.media.clips import Clip
-from studio.media.images import FORMATS, open_image, small_webp
+from studio.media.clips import ANIMATED, Clip
+from studio.media.files import FORMATS, ftyp, unreadable
+from studio.media.images import open_image, small_webp
 from studio.references import Purpose, pictures_of, with_boards
 from studio.store.boards import Boards
 from studio.store.database import (
@@ -42,15 +44,15 @@ from studio.store.files import write_durably
 from studio.store.gallery import KEEP_DELETED, THUMBNAIL_SIDE, Asset, Gallery
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from studio.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPES = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "avif": "image/avif",
     "gif": "image/gif",
     "mp4": "video/mp4",
     "mov": "video/quicktime",
@@ -58,12 +60,12 @@ MEDIA_TYPES = {
 }
 """Of an upload's ``format``."""
 MAX_FRAMES = 20_000
-"""Of an animated GIF or WebP: each has to be looked at to know how long it plays."""
+"""Of an animated GIF, WebP or AVIF: each has to be looked at to know how long it plays."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNKNOWN = "There is no such picture: it may have been deleted for good."
 _UNREADABLE = (
-    "This file is neither a readable picture (PNG, JPEG, WebP, GIF) nor a readable clip (MP4, WebM, MOV): "
+    "This file is neither a readable picture (PNG, JPEG, WebP, AVIF, GIF) nor a readable clip (MP4, WebM, MOV): "
     "export it again and choose the new file."
 )
 
@@ -119,7 +121,7 @@ class Library:
     # -- uploads -------------------------------------------------------------------------------------------------
 
     def add(self, data: bytes | Path, name: str, *, user: str, purpose: Purpose = "picture") -> Upload:
-        """Keep a picture (PNG, JPEG, WebP, GIF) or a clip (MP4, WebM, MOV, animated GIF or WebP).
+        """Keep a picture (PNG, JPEG, WebP, AVIF, GIF) or a clip (MP4, WebM, MOV, animated GIF, WebP or AVIF).
 
         The same bytes for the same purpose are the same upload, also when it was deleted in between. Raises
         `StudioError` 422 for what is too large or cannot be decoded, 507 when the disk is full.
@@ -297,23 +299,6 @@ class Library:
             self.check_all_there(ids, user, field)
         return request
 
-    # -- embeddings ----------------------------------------------------------------------------------------------
-
-    def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]], *, user: str) -> None:
-        """Keep or replace where pictures lie: (picture id, seconds into a clip or 0) -> unit vector [d]."""
-        with self._database.write() as session:
-            for (picture, time), vector in vectors.items():
-                session.merge(
-                    EmbeddingRow(
-                        picture_id=picture,
-                        model=model,
-                        time=float(time),
-                        owner=user,
-                        vector=vector.astype("<f2").tobytes(),
-                        created_at=now(),
-                    )
-                )
-
     # -- housekeeping --------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
@@ -431,8 +416,10 @@ def _format(data: bytes) -> str:
         return "webp"
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
-    if data[4:8] == b"ftyp":
-        return "mov" if data[8:12] == b"qt  " else "mp4"
+    if kind := ftyp(data):
+        if kind == "heic" or (kind in ("avif", "avis") and "AVIF" not in FORMATS):
+            raise StudioError(unreadable(data))
+        return "avif" if kind in ("avif", "avis") else "mov" if data[8:12] == b"qt  " else "mp4"
     if data[4:8] in (b"moov", b"wide") or (data[4:8] == b"mdat" and b"moov" in data):
         return "mov"
     if data.startswith(b"\x1a\x45\xdf\xa3"):
@@ -442,15 +429,21 @@ def _format(data: bytes) -> str:
 
 def _inspect(path: Path, format: str) -> _Content:
     """Decode a picture wholly, or the first frame of a clip. Raises `StudioError` 422."""
-    if format in ("png", "jpeg") or (format in ("gif", "webp") and _frames(path) == 1):
-        return _Content(open_image(path, formats=(*FORMATS, "GIF")), False, 0.0)
-    clip = Clip(path)
-    return _Content(next(clip.frames(clip.seconds + 1, 1)).image, True, round(clip.seconds, 3))
+    try:
+        if format in ("png", "jpeg") or (format in ("gif", "webp", "avif") and _frames(path) == 1):
+            return _Content(open_image(path, formats=(*FORMATS, "GIF")), False, 0.0)
+        clip = Clip(path)
+        return _Content(next(clip.frames(clip.seconds + 1, 1)).image, True, round(clip.seconds, 3))
+    except StudioError:
+        raise
+    except Exception as error:  # decoders of hostile files raise anything
+        log.warning("%s cannot be decoded", path.name, exc_info=True)
+        raise StudioError(_UNREADABLE) from error
 
 
 def _frames(path: Path) -> int:
     try:
-        with Image.open(path, formats=("GIF", "WEBP")) as image:
+        with Image.open(path, formats=ANIMATED) as image:
             frames = int(getattr(image, "n_frames", 1))
     except Exception as error:  # decoders of hostile files raise anything
         raise StudioError(_UNREADABLE) from error

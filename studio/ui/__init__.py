@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from studio.errors import StudioError
 from studio.settings import ROOT
-from studio.ui import about, gallery, models, understand
+from studio.ui import about, framework, gallery, models, understand
 from studio.ui.create import CreateTab
 from studio.ui.forms import Action
 from studio.ui.live import Live
@@ -91,6 +91,7 @@ def build(studio: Studio) -> gr.Blocks:
 def mount(api: FastAPI, studio: Studio) -> FastAPI:
     """Serve the page at ``/`` of ``api``, whose own routes must exist already: the mount swallows later ones."""
     api.mount("/ui", StaticFiles(directory=ASSETS), name="ui")
+    folder = framework.temporary(studio.settings)
     demo = build(studio)
     demo.queue(default_concurrency_limit=None, api_open=False)
     app = gr.mount_gradio_app(
@@ -108,4 +109,4 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
         head=head(ASSETS),
     )
     demo.has_launched = True  # without this a mounted app skips every check of file paths (gradio 6.31)
-    return app
+    return framework.confine(app, demo, studio.settings, folder)

@@ -43,7 +43,7 @@ def _frame(studio: Studio) -> Markup:
         '<span class="find-mode"></span><span class="search">{search}<span class="find-chips" hidden></span>'
         '<input type="search" name="text" autocomplete="off" aria-label="Search by meaning"></span>'
         '<label class="toggle" title="Find pictures like one of yours: choose it here, or drop it on the page">'
-        '<input type="file" accept="image/png,image/jpeg,image/webp">{like}By picture</label>'
+        '<input type="file" accept="image/png,image/jpeg,image/webp,image/avif">{like}By picture</label>'
         '<span class="find-view"></span></div>'
         '<p class="find-status" role="status" hidden></p>'
         "{capability}{family}{period}"

@@ -13,7 +13,7 @@ from studio.ui.markup import ago, finish, html, icon, join, licence_badge, size_
 if TYPE_CHECKING:
     from studio import Studio
     from studio.jobs import WorkerState
-    from studio.models.families import Family
+    from studio.models.families import Family, Feature
 
 _STATUS = {
     "starting": "Worker is starting", "ready": "Ready", "busy": "Working", "stopped": "Worker has stopped",
@@ -73,9 +73,14 @@ def actions(studio: Studio) -> dict[str, Action]:
         return {"said": f"Freeing the memory of {wanted.name}."}
 
     def add(data: dict[str, Any]) -> dict[str, Any]:
-        added = studio.catalog.add_local(str(data.get("path") or "").strip(), name=str(data.get("name") or "").strip())
+        added = studio.catalog.add_local(
+            str(data.get("path") or "").strip(),
+            name=str(data.get("name") or "").strip(),
+            prediction=str(data.get("prediction") or ""),
+        )
         tab = "Create" if added.kind == "diffusion" else "Understand"
-        return {"said": f"Added {added.name}: choose it on the {tab} tab."}
+        more = added.summary.partition("this computer. ")[2]
+        return {"said": f"Added {added.name}: choose it on the {tab} tab. {more}".strip()}
 
     def remove(data: dict[str, Any]) -> dict[str, Any]:
         gone = family(data)
@@ -231,7 +236,13 @@ def _card(studio: Studio, family: Family, state: WorkerState) -> Markup:
 
 def _does(family: Family) -> str:
     """What a model that understands pictures is for."""
-    words = {"zero-shot": "sorts", "embed": "finds", "vqa": "answers", "caption": "captions", "labels": "labels"}
+    words: dict[Feature, str] = {
+        "zero-shot": "sorts",
+        "embed": "finds",
+        "vqa": "answers",
+        "caption": "captions",
+        "labels": "labels",
+    }
     return ", ".join(word for feature, word in words.items() if family.supports(feature))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.capabilities.ask import suggestions
 from studio.errors import StudioError
+from studio.models.families import Feature
 from studio.reading.labels import TEMPLATES
 from studio.ui.forms import USER, Action, vocabulary
 from studio.ui.markup import html, licence_words
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from studio import Studio
     from studio.models.families import Family
 
-FEATURES = ("zero-shot", "vqa", "caption", "embed")
+FEATURES: tuple[Feature, ...] = ("zero-shot", "vqa", "caption", "embed")
 """What the tools ask of a model; each tool names one of them."""
 
 
@@ -30,7 +31,7 @@ def build(studio: Studio) -> None:
 def actions(studio: Studio) -> dict[str, Action]:
     catalog = studio.catalog
 
-    def offered(feature: str) -> dict[str, Any]:
+    def offered(feature: Feature) -> dict[str, Any]:
         rows = [row for row in catalog.all() if row.supports(feature)]
         available = {row.id for row in rows if catalog.available(row.id)}
         rows.sort(key=lambda row: row.id not in available)

@@ -28,7 +28,7 @@ from studio.worker.messages import (
     Run,
     Start,
     Unread,
-    Vectors,
+    WordVectors,
     read,
     write,
 )
@@ -101,7 +101,7 @@ def main() -> None:
         while order := words.get():
             try:
                 vectors = runner.read(order.family, order.texts)
-                send(Vectors(order.id, len(vectors), np.ascontiguousarray(vectors, "<f4").tobytes()))
+                send(WordVectors(order.id, len(vectors), np.ascontiguousarray(vectors, "<f4").tobytes()))
             except StudioError as error:
                 send(Unread(order.id, error.message, error.field, error.status))
 

@@ -13,6 +13,7 @@ from studio.errors import Cancelled
 from studio.models.catalog import Catalog
 from studio.settings import Settings
 from studio.store.database import JobRow
+from studio.store.embeddings import Embeddings
 from studio.store.library import Library
 from studio.store.words import Words
 from studio.worker.messages import Progress, Report
@@ -36,6 +37,7 @@ class Rooms(Protocol):
     catalog: Catalog
     library: Library
     words: Words
+    embeddings: Embeddings
 
     @property
     def models(self) -> ModelManager: ...
@@ -77,7 +79,7 @@ class JobContext:
         return self._rooms.library.file(id, user=self._job.owner)
 
     def keep_vectors(self, model: str, vectors: Mapping[tuple[str, float], NDArray[np.float32]]) -> None:
-        self._rooms.library.keep_vectors(model, vectors, user=self._job.owner)
+        self._rooms.embeddings.keep(model, vectors, user=self._job.owner)
 
     def check(self) -> None:
         if self._cancelled():

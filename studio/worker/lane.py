@@ -43,7 +43,7 @@ from studio.worker.messages import (
     Start,
     Stopped,
     Unread,
-    Vectors,
+    WordVectors,
     read,
     write,
 )
@@ -74,7 +74,7 @@ class Reading:
     future: Future[NDArray[np.float32]] = field(default_factory=Future)
     tries: int = 0
 
-    def settle(self, answer: Vectors | Unread) -> None:
+    def settle(self, answer: WordVectors | Unread) -> None:
         if isinstance(answer, Unread):
             self.future.set_exception(StudioError(answer.error, field=answer.field, status=answer.status))
         else:
@@ -149,7 +149,7 @@ class WorkerProcess:
             self.state = replace(self.state, message=answer.message)
         elif isinstance(answer, Fatal):
             self._fatal = answer.error
-        elif isinstance(answer, Vectors | Unread):
+        elif isinstance(answer, WordVectors | Unread):
             if reading := self._readings.pop(answer.id, None):
                 reading.settle(answer)
         elif not isinstance(answer, Beat) and self.job_id and about == self.job_id:
@@ -268,7 +268,7 @@ class WorkerProcess:
                 path=list(sys.path),
                 settings=self._settings.model_dump(mode="json"),
                 capabilities=self._capabilities,
-                warm=warm or self.state.hardware is not None,
+                warm=warm or self._lane == "light" or self.state.hardware is not None,
                 log_level=log.getEffectiveLevel(),
             )
         )

@@ -59,7 +59,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Read:
-    """Words that somebody waits for; answered by `Vectors` or `Unread` of the same ``id``, also while a job runs."""
+    """Words that somebody waits for: `WordVectors` or `Unread` of the same ``id`` answer, also while a job runs."""
 
     id: str
     family: str
@@ -150,7 +150,7 @@ class Stopped:
 
 
 @dataclass(frozen=True)
-class Vectors:
+class WordVectors:
     id: str
     count: int
     blob: bytes
@@ -168,12 +168,12 @@ class Unread:
 Order = Start | Run | Cancel | Command | Read
 Report = Begun | Progress | Kept | Done | Failed | Stopped
 """About one job."""
-Answer = Ready | Idle | Said | Beat | Fatal | Report | Vectors | Unread
+Answer = Ready | Idle | Said | Beat | Fatal | Report | WordVectors | Unread
 Message = Order | Answer
 
 _TYPES: tuple[type[Any], ...] = (
     *(Start, Run, Cancel, Command, Read),
-    *(Ready, Idle, Said, Beat, Fatal, Begun, Progress, Kept, Done, Failed, Stopped, Vectors, Unread),
+    *(Ready, Idle, Said, Beat, Fatal, Begun, Progress, Kept, Done, Failed, Stopped, WordVectors, Unread),
 )
 _KINDS = {each.__name__: TypeAdapter(with_config(ConfigDict(extra="forbid"))(each)) for each in _TYPES}
 _WITH_BLOB = {each.__name__ for each in _TYPES if "blob" in each.__dataclass_fields__}

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import select
 
 from studio.capability import Capability, Context, Output, Record
-from studio.errors import Cancelled, StudioError
+from studio.errors import Cancelled, StudioError, is_poisoned
 from studio.models.catalog import Catalog
 from studio.models.spec import UNDERSTANDING, PipelineSpec
 from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
+from studio.store.embeddings import Embeddings
 from studio.store.gallery import Gallery
 from studio.store.library import Library
 from studio.store.words import Words
@@ -49,6 +50,7 @@ class Runner:
         self.gallery = Gallery(settings, self.database)
         self.library = Library(settings, self.database, self.gallery)
         self.words = Words(self.database)
+        self.embeddings = Embeddings(self.database)
         self.catalog = Catalog(settings)
         self._capabilities = {each.name: each for each in find_capabilities(capabilities)}
         self._trust: Trust | None = None
@@ -200,9 +202,3 @@ class Runner:
 def as_generator(outputs: Iterator[Any]) -> Any:
     """``run`` may return any iterator; closing needs a generator."""
     return outputs if hasattr(outputs, "close") else (output for output in outputs)
-
-
-def is_poisoned(error: Exception) -> bool:
-    """A device error after which every further call in this process fails: not running out of memory."""
-    name = type(error).__name__
-    return name == "AcceleratorError" or ("CUDA error" in str(error) and "OutOfMemory" not in name)
