@@ -101,8 +101,8 @@ def steps_run(steps: int, strength: float) -> int:
 
 
 def _check_steps_left(sampler: str, steps: int, strength: float, family: Family) -> None:
+    left = steps_run(steps, strength)
     try:
-        left = steps_run(steps, strength)
         if left:
             check_sampler(sampler, left, family)
             return
