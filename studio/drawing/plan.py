@@ -120,7 +120,7 @@ class Plan:
 
     def _picture(self, index: int) -> Picture:
         seed = ((self.request.seed or 0) + index) % SEEDS
-        return Picture(seed, *worded(self.request, self.context.words, seed))
+        return Picture(seed, *worded(self.request, self.context.words, self.family, seed))
 
     def _draw(
         self, pipe: Any, *, wanted: list[Picture], done: int, total: int
