@@ -36,7 +36,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 def models(catalog: Catalog) -> ModelManager:
     made = ModelManager(catalog.settings, catalog)
     made.load("qwen3-vl-2b")
-    cast(Any, made._loaded["qwen3-vl-2b"].pipe).longest = 12  # random weights would never come to an end
+    cast(Any, made._loaded["qwen3-vl-2b"].loaded).longest = 12  # random weights would never come to an end
     return made
 
 

@@ -6,14 +6,17 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from PIL import Image
 
 from studio.capabilities.text_to_image import TextToImage
+from studio.capability import PicturesRequest
 from studio.cli import main
+from studio.cli.handing_in import HandingIn
 from studio.drawing.restore import Report, restore
+from studio.errors import StudioError
 from studio.media.files import AVIF
 from studio.media.images import open_image, read_parameters
 from studio.media.parameters import read_settings
@@ -168,3 +171,35 @@ def test_odd_file_names_are_taken(
     assert main(command, capabilities="tests.probe:ALL") == 0
     assert main(["look", "--pictures", str(folder / "no\udcfc.png")], capabilities="tests.probe:ALL") == 2
     assert "no\ufffd.png" in capsys.readouterr().err
+
+
+class Transport:
+    """A studio that answers each file in turn as it is told: an id, or what it raises."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+
+    def upload(self, path: Path, purpose: str) -> str:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_one_file_that_the_transport_loses_ends_no_batch(tmp_path: Path) -> None:
+    files = [tmp_path / f"{n}.png" for n in range(6)]
+    for file in files:
+        file.write_bytes(b"x")
+    lost, crashed = StudioError("No answer.", status=502), StudioError("Answered 500.", status=500)
+
+    def hand_in(*answers: str | Exception) -> tuple[list[str], HandingIn]:
+        handing = HandingIn(PicturesRequest, {"pictures": [str(file) for file in files]})
+        return handing.run(cast(Any, Transport(*answers)))["pictures"], handing
+
+    ids, handing = hand_in("a" * 32, lost, crashed, OSError("odd"), lost, "b" * 32)
+    assert ids == ["a" * 32, "b" * 32]
+    assert [Path(each["path"]).name for each in handing.skipped] == ["1.png", "2.png", "3.png", "4.png"]
+    with pytest.raises(StudioError, match="No answer"):  # nobody is there any more
+        hand_in("a" * 32, lost, lost, lost, "b" * 32, "c" * 32)
+    with pytest.raises(StudioError, match="full"):
+        hand_in("a" * 32, StudioError("The disk is full.", status=507))

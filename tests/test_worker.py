@@ -413,7 +413,9 @@ def test_a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on(
 
 
 def test_a_sentence_becomes_the_same_picture_in_two_workers(tmp_path: Path) -> None:
+    from studio.drawing.restore import restore
     from studio.media.images import open_image, read_parameters
+    from studio.media.parameters import read_settings
     from studio.trust import read_watermark
     from tests import tiny
 
@@ -436,6 +438,9 @@ def test_a_sentence_becomes_the_same_picture_in_two_workers(tmp_path: Path) -> N
         assert parameters is not None
         assert (parameters["prompt"], parameters["seed"], parameters["steps"]) == (request["prompt"], 7, 2)
         assert read_watermark(open_image(picture)) == parameters["watermark"]["key"]
+        found = read_settings(picture)
+        assert found is not None
+        assert restore(found, studio.capabilities["text-to-image"], studio.catalog).not_restored == []
         assert studio.gallery.get(over.asset_ids[0], user="local").parameters == parameters
         kill_worker(studio)
         again = follow(studio, studio.jobs.submit("text-to-image", request, user="local"))[-1].job

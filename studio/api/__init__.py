@@ -16,6 +16,7 @@ from studio.api.jobs import add_capabilities, add_jobs
 from studio.api.library import add_library
 from studio.api.models import add_models
 from studio.api.probes import add_probes
+from studio.api.prompts import add_prompts
 from studio.api.proxies import Proxies
 from studio.api.refusals import ERRORS, add_refusals
 from studio.api.search import add_search
@@ -66,7 +67,8 @@ def create_api(studio: Studio, *, user: str) -> FastAPI:
     )
     add_refusals(api)
     v1 = APIRouter(prefix="/api/v1", responses=ERRORS)
-    for add in (add_capabilities, add_jobs, add_gallery, add_library, add_boards, add_words, add_search, add_models):
+    parts = (add_capabilities, add_jobs, add_gallery, add_library, add_boards, add_words, add_search, add_models)
+    for add in (*parts, add_prompts):
         add(v1, studio)
     api.include_router(v1)
     add_probes(api, studio)

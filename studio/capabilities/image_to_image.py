@@ -55,8 +55,8 @@ class ImageToImage(Capability):
         check_work(filled.count * (filled.steps or 1) * pixels(filled, family))
         return filled
 
-    def check(self, request: ImageToImageRequest, words: Words) -> None:
-        check_words(request, words)
+    def check(self, request: ImageToImageRequest, words: Words, catalog: Catalog) -> None:
+        check_words(request, words, catalog)
 
     def work(self, request: ImageToImageRequest) -> float:
         """Pictures x steps that run x pixels; where the size follows the picture, that of a usual one."""

@@ -20,6 +20,7 @@ from studio.drawing.best import best
 from studio.drawing.denoise import draw
 from studio.drawing.prompts import encode, merge
 from studio.drawing.request import SEEDS, DrawingRequest, steps_run, worded
+from studio.drawing.words import words_note
 from studio.errors import StudioError
 from studio.models.families import Family
 
@@ -119,7 +120,7 @@ class Plan:
 
     def _picture(self, index: int) -> Picture:
         seed = ((self.request.seed or 0) + index) % SEEDS
-        return Picture(seed, *worded(self.request, self.context.words, seed))
+        return Picture(seed, *worded(self.request, self.context.words, self.family, seed))
 
     def _draw(
         self, pipe: Any, *, wanted: list[Picture], done: int, total: int
@@ -157,7 +158,11 @@ class Plan:
         )
         if family.pixel_scale > 1:
             images = [image.resize((self.width, self.height), Resampling.LANCZOS) for image in images]
-        return [(wanted[index], images[index], together[index].notes + notes) for index in range(size)]
+        told = [words_note(picture.prompt, family.id, self.context.catalog) for picture in wanted[:size]]
+        return [
+            (wanted[index], images[index], (*together[index].notes, *notes, *filter(None, (told[index],))))
+            for index in range(size)
+        ]
 
     def _parameters(self, picture: Picture) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, StringConstraints
 
 from studio.capability import Request, Words
-from studio.drawing.prompts import apply_styles, resolve_choices
+from studio.drawing.prompts import apply_styles, check_prompt, resolve_choices
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.models.families import Family, Feature
@@ -118,8 +118,8 @@ def check_work(work: float) -> None:
         )
 
 
-def worded(request: DrawingRequest, words: Words, seed: int) -> tuple[str, str]:
-    """(prompt, negative prompt) of the picture with ``seed``: styles merged in, choices made.
+def worded(request: DrawingRequest, words: Words, family: Family, seed: int) -> tuple[str, str]:
+    """(prompt, negative prompt) of the picture with ``seed`` by ``family``: styles merged in, choices made.
 
     Raises `StudioError` for a style or a wildcard list that is not there.
     """
@@ -132,12 +132,20 @@ def worded(request: DrawingRequest, words: Words, seed: int) -> tuple[str, str]:
             )
         texts.append(style)
     prompt, negative = apply_styles(request.prompt, request.negative_prompt, texts)
-    return resolve_choices(prompt, seed, words.wildcard), resolve_choices(negative, seed, words.wildcard)
+    braces = family.supports("prompt-weights")
+    return (
+        resolve_choices(prompt, seed, words.wildcard, braces=braces),
+        resolve_choices(negative, seed, words.wildcard, braces=braces, field="negative_prompt"),
+    )
 
 
-def check_words(request: DrawingRequest, words: Words) -> None:
+def check_words(request: DrawingRequest, words: Words, catalog: Catalog) -> None:
     """What `studio.capability.Capability.check` is for, of a request to draw."""
-    worded(request, words, request.seed or 0)
+    family = catalog.get(request.model)
+    for index in range(request.count):
+        prompt, negative = worded(request, words, family, (request.seed or 0) + index)
+        check_prompt(prompt, family, words.wildcard)
+        check_prompt(negative, family, words.wildcard, field="negative_prompt")
 
 
 def pixels(request: Any, family: Family) -> float:

@@ -180,10 +180,8 @@ def _invoke(texts: Mapping[str, Any]) -> Settings:
     rest["cfg_rescale_multiplier"] = info.samplers[0].parameters.get("cfg_rescale_multiplier")
     model = told.get("model")
     if isinstance(model, dict):
-        ours |= {
-            "model": model.get("model_name"),
-            "model_hash": str(model.get("hash") or "").rpartition(":")[2] or None,
-        }
+        kind, _, digest = str(model.get("hash") or "").rpartition(":")
+        ours |= {"model": model.get("model_name"), "model_hash": digest if kind == "sha256" else None}
         rest.pop("model", None)
     return checked("InvokeAI", ours, rest)
 
@@ -201,7 +199,7 @@ def _novel(texts: Mapping[str, Any]) -> Settings:
     )
     ours = _common(info)
     ours |= {name: info.metadata.get(name) for name in ("steps", "width", "height")}
-    ours |= {"model": source or None, "model_hash": None}
+    ours |= {"model": f"NovelAI {source}".strip(), "model_hash": None}  # no family of the same name is it
     ours["sampler"], schedule = sampler_of(info.samplers[0].name, str(comment.get("noise_schedule") or ""))
     people = comment.get("v4_prompt")
     people = people.get("caption", {}).get("char_captions") if isinstance(people, dict) else None

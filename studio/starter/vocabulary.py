@@ -170,6 +170,7 @@ def as_json(native_size: int, defaults: Defaults | None = None) -> dict[str, Any
     d = defaults or Defaults()
     return {
         "objects": list(PROMISED),
+        "synonyms": {name: list(SYNONYMS[name]) for name in PROMISED if name in SYNONYMS},
         "styles": list(PROMISED_STYLES),
         "style_words": {k: list(STYLE_WORDS[k]) for k in PROMISED_STYLES},
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in COLOURS.items()},
