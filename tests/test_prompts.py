@@ -182,6 +182,8 @@ def test_styles_wrap_or_append_in_order() -> None:
     styles = [("oil painting of {prompt}", "blur"), ("soft light", ""), ("", "no {prompt}")]
     assert apply_styles("a cat", "", styles) == ("oil painting of a cat, soft light", "no blur")
     assert apply_styles("a cat", "dark", []) == ("a cat", "dark")
+    merged = apply_styles("a cat", "", styles)
+    assert apply_styles(*merged, styles) == merged
 
 
 # -- encoding, on tiny pipelines with real encoders; every character is a token, the window holds 75 --

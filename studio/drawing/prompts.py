@@ -233,11 +233,15 @@ def _choices(text: str, field: str) -> set[int]:
 def apply_styles(prompt: str, negative_prompt: str, styles: Iterable[tuple[str, str]]) -> tuple[str, str]:
     """Merge saved styles, each ``(prompt, negative)``, into both prompts.
 
-    ``{prompt}`` inside a style stands for the text so far; a style without it is appended after a comma.
+    ``{prompt}`` inside a style stands for the text so far; a style without it is appended after a comma. A style whose
+    words stand in the text already is not added again: settings of older pictures hold prompts with styles merged in.
     """
 
     def merge(text: str, style: str) -> str:
         style = style.strip()
+        own = [part.strip() for part in style.split("{prompt}") if part.strip()]
+        if text and own and all(part in text for part in own):
+            return text
         if "{prompt}" in style:
             return style.replace("{prompt}", text)
         return ", ".join(part for part in (text, style) if part)
