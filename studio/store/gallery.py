@@ -251,6 +251,22 @@ class Gallery:
                 self._unlisted.mkdir(parents=True, exist_ok=True)
                 os.replace(path, self._unlisted / path.name)
 
+    def sweep(self, since: float) -> None:
+        """Before a worker that follows a dead one: remove what that had written, since ``time.time()``, without a row.
+        Its job makes the picture again."""
+        since -= 2.0  # some file systems are no more exact
+        for folder in self._pictures.glob("*"):
+            if folder.stat().st_mtime < since:  # nothing was added
+                continue
+            for stray in folder.glob("*.tmp"):
+                stray.unlink(missing_ok=True)
+            new = [path for path in folder.glob("*.png") if path.stat().st_mtime >= since]
+            with self._database.read() as session:
+                known = set(session.scalars(select(AssetRow.id).where(AssetRow.id.in_([path.stem for path in new]))))
+            for path in new:
+                if path.stem not in known:
+                    path.unlink(missing_ok=True)
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _asset(self, row: AssetRow) -> Asset:
