@@ -120,6 +120,24 @@ class BoardContent(BaseModel):
     pictures: tuple[str, ...] = Field(description="Ids, in the order in which they were added.")
 
 
+class NewStyle(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+    prompt: str = Field("", max_length=10_000, description="Joins the prompt; `{prompt}` in it is the prompt.")
+    negative: str = Field("", max_length=10_000, description="Joins the negative prompt.")
+
+
+class Wildcard(BaseModel):
+    name: str
+    lines: list[str] = Field(description="Its choices.")
+
+
+class WildcardText(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80, description="Letters, digits, _ and - only.")
+    text: str = Field(min_length=1, max_length=1_000_000, description="One choice a line.")
+
+
 class Question(BaseModel):
     model_config = ConfigDict(extra="forbid")
     question: str = Field(min_length=1, max_length=QUESTION_LENGTH)
