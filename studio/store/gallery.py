@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,8 +301,9 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
     moment, _, id = cursor.partition("~")
     try:
         created_at = datetime.fromisoformat(moment)
-    except ValueError:
+        created_at = created_at.astimezone(UTC) if created_at.tzinfo else None
+    except (ValueError, OverflowError):  # a moment of the year 1 or 9999 may have no equal in UTC
         created_at = None
-    if created_at is None or created_at.tzinfo is None or not _ID.fullmatch(id):
+    if created_at is None or not _ID.fullmatch(id):
         raise StudioError("This page marker is not valid: start again from the first page.", field="before")
     return created_at, id

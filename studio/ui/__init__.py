@@ -17,6 +17,7 @@ from studio.ui.create import CreateTab
 from studio.ui.forms import Action
 from studio.ui.live import Live
 from studio.ui.markup import finish, html, icon
+from studio.ui.operations import MODELS, checked
 from studio.ui.theme import StudioTheme, head
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def build(studio: Studio) -> gr.Blocks:
 
         def act(data: dict[str, Any]) -> dict[str, Any]:
             """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
-            action = actions.get(str(data.get("op")) if isinstance(data, dict) else "")
-            if action is None:
+            name = str(data.get("op")) if isinstance(data, dict) else ""
+            if name not in actions or name not in MODELS:
                 return {"error": "This page is older than the studio: reload it."}
             try:
-                return action(data)
+                return checked(name, actions[name], data)
             except StudioError as error:
                 return {"error": error.message}
 
