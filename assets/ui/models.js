@@ -148,6 +148,7 @@ function WithoutHub() {
 
 function Add() {
   const wrong = useSignal("");
+  const asks = useSignal(false); // what a checkpoint predicts, where its file does not tell
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     const form = /** @type {HTMLFormElement} */ (event.target);
@@ -155,10 +156,12 @@ function Add() {
     const answer = await askStudio("add-model", Object.fromEntries(new FormData(form)));
     if (answer.error) {
       wrong.value = answer.error;
+      asks.value ||= /prediction|epsilon/.test(answer.error);
       return void /** @type {HTMLElement | null} */ (form.querySelector("[name=path]"))?.focus();
     }
     toast(answer.said);
     form.reset();
+    asks.value = false;
     look();
   };
   return html`<form class="panel add-model" onSubmit=${submit}>
@@ -167,6 +170,9 @@ function Add() {
     <label class="field field-wide"><span>Full path</span><input name="path" placeholder="/models/my-model.safetensors" autocomplete="off" required aria-invalid=${wrong.value ? "true" : undefined}
       aria-describedby=${wrong.value ? "add-problem" : undefined} /></label>
     <label class="field"><span>Name (optional)</span><input name="name" placeholder="My model" maxlength="60" autocomplete="off" /></label>
+    ${asks.value &&
+    html`<label class="field"><span>It was trained to predict</span><select name="prediction"><option value="">What the file says</option>
+      <option value="epsilon">Noise (epsilon)</option><option value="v_prediction">Velocity (v-prediction)</option></select></label>`}
     <button class="button button-main"><${Icon} name="folder" />Add model</button>
     ${wrong.value && html`<${Sentence} id="add-problem">${wrong.value}<//>`}
   </form>`;

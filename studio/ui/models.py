@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from studio.jobs import WorkerState
     from studio.models.families import Family, Feature, Hardware
 
-_DOES: dict[Feature, str] = {"zero-shot": "sorts", "embed": "finds", "vqa": "answers", "caption": "captions", "labels": "labels"}
+_DOES: dict[Feature, str] = {
+    "zero-shot": "sorts",
+    "embed": "finds",
+    "vqa": "answers",
+    "caption": "captions",
+    "labels": "labels",
+}
 """What a model that understands pictures is for, by its feature."""
 
 
