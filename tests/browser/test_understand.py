@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from benchmarks.watermark import photographs
 from tests.browser.conftest import PATIENCE, Opener, Server, Watch, go_to, keep
 from tests.viewing import scene
 
@@ -223,6 +224,8 @@ def test_pictures_are_found_by_words_by_picture_and_by_both(page: Page, scenes: 
     keep(page, "gallery-search")
     words.fill(NASTY)
     expect(page.locator(".total")).to_contain_text("closest first")
+    words.fill("a photograph of a wedding")
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
     words.fill("")
 
     buffer = io.BytesIO()
@@ -437,3 +440,27 @@ def test_the_tab_fits_a_tablet_and_the_dark(opened: Opener, scenes: dict[str, st
                 || each.getBoundingClientRect().top > innerHeight)"""
         )
         keep(page, name)
+
+
+def test_a_photograph_is_told_apart_from_the_models_own_world(
+    understand: Page, server: Server, scenes: dict[str, str], tmp_path: Path
+) -> None:
+    next(iter(photographs(1))).save(tmp_path / "holiday.jpg")
+    page = understand
+    choose(page, server.upload(tmp_path / "holiday.jpg")["id"], scenes["apple-1"])
+    page.get_by_label("Labels", exact=True).fill("apple, cup")
+    run(page, "Sort")
+    stage = use(page, "Sort")
+    over(stage)
+    expect(stage.locator(".doubt")).to_contain_text("1 picture of 2")
+    strange = stage.get_by_role("region", name="Not of this model's world")
+    expect(strange.get_by_role("button", name="holiday.jpg", exact=True)).to_be_visible()
+    expect(strange).not_to_contain_text("%")
+    expect(stage.get_by_role("region", name="apple")).to_contain_text("%")
+    strange.get_by_role("button", name="holiday.jpg", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".doubt")).to_be_visible()
+    expect(dialog).not_to_contain_text("%")
+    dialog.locator(".doubt").get_by_role("button").click()
+    expect(page.get_by_role("tab", name="Models")).to_have_attribute("aria-selected", "true")
+    expect(dialog).to_be_hidden()
