@@ -3,7 +3,7 @@ import { config } from "./config.js";
 import { Tool } from "./controls.js";
 import { jobs, worker } from "./events.js";
 import { $ } from "./gradio.js";
-import { effect, html, useRef } from "./html.js";
+import { effect, html, untracked, useRef } from "./html.js";
 import { go, link, route, startRouting } from "./route.js";
 import { switchTheme } from "./theme.js";
 
@@ -74,8 +74,12 @@ export function startTabs() {
     document.body.dataset.tab = tab;
     document.body.dataset.place = drawing.has(tab) ? "workspace" : "page";
     document.title = `${config.titles[tab]} · Creative Studio`;
-    const turn = () => /** @type {HTMLElement | null} */ ($(`#tabs [role="tab"][data-tab-id="${tab}"]`));
-    if (turn()) turn()?.click();
-    else requestAnimationFrame(() => turn()?.click());
+    const turn = () => {
+      if (route.value.tab !== tab) return;
+      const own = /** @type {HTMLElement | null} */ ($(`#tabs [role="tab"][data-tab-id="${tab}"]`));
+      if (own) own.click();
+      else requestAnimationFrame(turn); // Gradio has not drawn its tabs yet
+    };
+    untracked(turn);
   });
 }
