@@ -2,7 +2,7 @@
 import { handed, keep, restored, sent, values, words } from "./composer.js";
 import { startMounting } from "./config.js";
 import { startListening } from "./events.js";
-import { startGallery } from "./gallery.js";
+import { handOver, startGallery } from "./gallery.js";
 import { Header, startTabs } from "./header.js";
 import { html, render } from "./html.js";
 import { startKeys } from "./keys.js";
@@ -31,5 +31,5 @@ startMounting(
     understand: startUnderstand,
     models: startModels,
   },
-  { handed, keep, restored, sent, values, words },
+  { handed, handOver, keep, restored, sent, values, words },
 );

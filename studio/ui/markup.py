@@ -112,7 +112,7 @@ def licence_badge(family: Family) -> Markup:
 
 
 def tool(act: str, name: str, label: str, asset: str, *, pressed: bool | None = None) -> Markup:
-    """A small round button that ``studio.js`` acts on."""
+    """A small round button that ``legacy.js`` acts on."""
     state = Markup("") if pressed is None else Markup(' aria-pressed="{}"').format("true" if pressed else "false")
     return Markup(
         '<button type="button" class="tool" data-act="{}" data-id="{}" aria-label="{}" title="{}"{}>{}</button>'

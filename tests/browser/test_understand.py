@@ -79,9 +79,7 @@ def use(page: Page, tool: str) -> Locator:
 
 def choose(page: Page, *ids: str) -> None:
     """Hand pictures over from the gallery, as its buttons do."""
-    page.evaluate(
-        "(ids) => { window.studio.wanted = { name: 'sort', ids }; return window.studio.understandNow(); }", ids
-    )
+    page.evaluate("(ids) => window.studio.call('handOver', 'sort', ids)", ids)
     expect(page.locator(".chooser:visible .chosen-cell")).to_have_count(len(ids))
 
 
@@ -352,7 +350,7 @@ def test_a_caption_goes_back_to_create_and_a_measure_into_the_gallery(
     expect(page.get_by_label("Prompt", exact=True)).to_have_value(words)
 
     (drawn,) = server.draw("a red apple on a blue background", seed=7)
-    page.evaluate("(id) => { window.studio.handOver('measure', [id]); }", drawn)
+    page.evaluate("(id) => window.studio.call('handOver', 'measure', [id])", drawn)
     stage = use(page, "Measure")
     run(page, "Measure")
     over(stage)
