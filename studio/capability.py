@@ -149,7 +149,7 @@ class Capability(ABC):
         The same prepared request gives the same picture on the same machine. Raises `StudioError`.
         """
 
-    def check(self, request: Any, words: Words) -> None:  # noqa: B027
+    def check(self, request: Any, words: Words, catalog: Catalog) -> None:  # noqa: B027
         """Refuse at submit what a prepared request says in its owner's words: unknown styles, wildcards that are not
         there. Raises `StudioError`. Nothing to refuse unless a capability says so."""
 

@@ -308,6 +308,21 @@ class TestLibrary:
         bad = client.post("/api/v1/checklists", json={"name": "x", "questions": []})
         assert (bad.status_code, bad.json()["field"]) == (422, "questions")
 
+    def test_styles_and_wildcards_are_kept_and_forgotten(self, client: TestClient) -> None:
+        style = {"name": "ink/1", "prompt": "{prompt}, ink", "negative": "colour"}
+        assert client.post("/api/v1/styles", json=style).json() == style
+        assert client.get("/api/v1/styles").json() == [style]
+        assert client.delete("/api/v1/styles/ink%2F1").status_code == 204
+        assert client.get("/api/v1/styles").json() == []
+        assert client.post("/api/v1/styles", json={"name": "empty"}).json()["field"] == "prompt"
+        fruit = {"name": "fruit", "lines": ["apple", "pear"]}
+        assert client.post("/api/v1/wildcards", json={"name": "fruit", "text": "apple\n\npear"}).json() == fruit
+        assert client.get("/api/v1/wildcards").json() == ["fruit"]
+        assert client.get("/api/v1/wildcards/fruit").json() == fruit
+        assert client.post("/api/v1/wildcards", json={"name": "a b", "text": "x"}).json()["field"] == "name"
+        assert client.delete("/api/v1/wildcards/fruit").status_code == 204
+        assert client.get("/api/v1/wildcards/fruit").status_code == 404
+
     def test_records_come_as_json_and_as_csv_while_the_request_comes_once(self, client: TestClient) -> None:
         ids = [hand_in(client, png("#fe0000"), "=1+1"), hand_in(client, png("#0000fe"), "b.png")]
         id = client.post("/api/v1/look", json={"pictures": ids}).json()["id"]

@@ -257,6 +257,27 @@ class TestReading:
         assert capsys.readouterr().out.split()[2] == "red.png"  # the picture itself is no hit
 
 
+class TestWords:
+    def test_styles_and_wildcards_are_kept_listed_and_forgotten(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "fruit.txt").write_text("apple\n# no\npear\n")
+        assert main(["style", "save", "ink", "--prompt", "{prompt}, ink drawing", "--negative", "colour"]) == 0
+        assert main(["wildcard", "save", "fruit", str(tmp_path / "fruit.txt")]) == 0
+        capsys.readouterr()
+        assert main(["style", "list", "--json"]) == 0
+        kept = [{"name": "ink", "prompt": "{prompt}, ink drawing", "negative": "colour"}]
+        assert json.loads(capsys.readouterr().out) == kept
+        assert main(["wildcard", "list"]) == 0
+        assert capsys.readouterr().out.split() == ["__fruit__", "2", "choice(s)"]
+        assert main(["style", "delete", "pencil"]) == 2
+        assert "There is no style 'pencil'; there is: ink." in capsys.readouterr().err
+        assert main(["style", "delete", "ink"]) == 0
+        assert main(["wildcard", "delete", "fruit"]) == 0
+        assert main(["wildcard", "list", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
+
+
 class TestServer:
     def test_a_command_uses_the_running_server_which_stops_on_sigterm(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -285,6 +306,8 @@ class TestServer:
             assert main(["board", "import", str(odd), "--name", "odd", "--json"], capabilities=PROBE) == 0
             assert printed(capsys)["count"] == 1
             assert main(["search", "--like", "f" * 32], capabilities=PROBE) == 2
+            assert main(["style", "save", "a/b", "--prompt", "ink"]) == 0
+            assert main(["style", "delete", "a/b"]) == 0
             capsys.readouterr()
 
             assert main(["gradient", "--prompt", "forbidden", "--out", str(tmp_path)], capabilities=PROBE) == 2

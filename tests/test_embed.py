@@ -103,3 +103,17 @@ def test_refusals(catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="download one of these in the Models tab") as caught:
         EMBED.prepare(EMBED.request(pictures=["0" * 32]), Catalog(tiny.settings(tmp_path)))
     assert caught.value.status == 409
+
+
+def test_a_picture_that_fails_in_a_batch_is_told_and_the_rest_of_it_is_kept(
+    catalog: Catalog, models: ModelManager, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.png"
+    scene("apple").resize((300, 300)).save(whole)
+    (tmp_path / "torn.png").write_bytes(whole.read_bytes()[:5000])
+    torn = Image.open(tmp_path / "torn.png")  # fails only when its pixels are asked for
+    context = Viewer(catalog, models, {"red": flat("red"), "torn": torn, "blue": flat("blue")})
+    [record] = run(EMBED, context)
+    assert record.data["picture"] == id_of("torn")
+    assert "cannot read this picture" in record.data["error"]
+    assert list(context.vectors["starter-clip"]) == [(id_of("red"), 0.0), (id_of("blue"), 0.0)]

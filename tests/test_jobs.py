@@ -17,7 +17,7 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from studio.errors import StudioError
-from studio.jobs import MAX_LOSSES, MAX_STOPS, Job, JobEvent, Jobs, Resident, WorkerEvent, WorkerState
+from studio.jobs import MAX_LOSSES, MAX_LOSSES_THERE, MAX_STOPS, Job, JobEvent, Jobs, Resident, WorkerEvent, WorkerState
 from studio.models.catalog import Catalog
 from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
@@ -566,7 +566,7 @@ def test_a_reader_who_takes_nothing_is_dropped(jobs: Jobs, monkeypatch: pytest.M
     jobs.leases.take()
     for _ in range(6):
         jobs.leases.output(job.id)
-    assert len(list(events)) == 7  # what it was sent, and then no more
+    assert len(list(events)) == 6  # what it was sent, and then no more
 
 
 def test_many_streams_hold_no_thread_and_no_connection(jobs: Jobs, database: Database) -> None:
@@ -601,7 +601,7 @@ def test_the_end_of_the_server_ends_the_streams(jobs: Jobs) -> None:
 
 def test_a_lost_job_runs_again_first_with_the_same_request_three_times(jobs: Jobs) -> None:
     job, behind = submit(jobs), submit(jobs)
-    for attempt in range(1, MAX_LOSSES + 1):
+    for attempt in range(1, MAX_LOSSES_THERE + 1):
         leased = jobs.leases.take()
         assert leased is not None
         assert (leased.id, leased.attempt, leased.request) == (job.id, attempt, job.request)
@@ -669,10 +669,22 @@ def test_losses_count_anew_once_something_was_kept(jobs: Jobs, database: Databas
             session.add(ResultRow(job_id=job.id, index=index, owner="local", data={}, notes=[], created_at=now()))
         jobs.leases.lost(job.id, "The worker stopped")
     assert jobs.get(job.id, user="local").status == "queued"
-    for _ in range(MAX_LOSSES - 1):
+    for _ in range(MAX_LOSSES_THERE - 1):
         assert jobs.leases.take() is not None
         jobs.leases.lost(job.id, "The worker stopped")
     assert jobs.get(job.id, user="local").status == "failed"
+
+
+def test_losses_at_other_places_are_borne_longer(jobs: Jobs) -> None:
+    job = submit(jobs)
+    for at in range(MAX_LOSSES):
+        assert jobs.get(job.id, user="local").status == "queued"
+        assert jobs.leases.take() is not None
+        jobs.leases.progress(job.id, at % 5, 6)
+        jobs.leases.lost(job.id, "The worker was killed")
+    over = jobs.get(job.id, user="local")
+    assert (over.status, over.attempt) == ("failed", MAX_LOSSES)
+    assert over.error is not None and "10 times in this job" in over.error
 
 
 def test_cancel_keeps_what_was_finished(settings: Settings, database: Database, jobs: Jobs) -> None:

@@ -8,9 +8,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.drawing.prompts import Fragment, apply_styles, encode, merge, parse_emphasis, plain_text, resolve_choices
+from studio.drawing.prompts import (
+    Fragment,
+    apply_styles,
+    check_prompt,
+    encode,
+    foreign,
+    merge,
+    parse_emphasis,
+    plain_text,
+    resolve_choices,
+)
 from studio.errors import StudioError
 from studio.models.manager import ModelManager
+from studio.models.rows import ROWS
 from studio.models.spec import PipelineSpec
 from tests import tiny
 
@@ -26,6 +37,10 @@ from tests import tiny
         ("a smile :) and (an open one", [("a smile :) and (an open one", 1.0)]),
         ("at 8:30 (x)", [("at 8:30 ", 1.0), ("x", 1.1)]),
         ("a:1.2) b", [("a:1.2) b", 1.0)]),
+        ("a station clock (10:30)", [("a station clock (10:30)", 1.0)]),
+        ("wide (at 16:9), (warm)", [("wide (at 16:9), ", 1.0), ("warm", 1.1)]),
+        ("(route 66:1.3)", [("route 66", 1.3)]),
+        ("[cat:dog:0.5] [a|b] [c]", [("[cat:dog:0.5] [a|b] ", 1.0), ("c", 1 / 1.1)]),
         ("(a (b]) c", [("(a ", 1.0), ("b]", 1.1), (" c", 1.0)]),
         ("", []),
     ],
@@ -100,11 +115,12 @@ def test_signs_that_mean_something_to_the_library_stay_text() -> None:
     ("prompt", "sentence"),
     [
         ("{a|b", "braces in the prompt do not match"),
-        ("a}b{", "braces in the prompt do not match"),
+        ("b{a|", "braces in the prompt do not match"),
         ("a __nothing__ here", "no wildcard file 'nothing'; save one"),
         ("__*__", "no wildcard file '\\*'"),
+        ("__a b__", "no wildcard file 'a b'"),
         ("__circle__", "in a circle .circle -> circle.; break it"),
-        ("{" * 400 + "a" + "}" * 400, "nested too deeply"),
+        ("{a|" * 400 + "a" + "}" * 400, "nested too deeply"),
         ("{a|b}" + "x" * 2000, "beyond 2000 characters"),
     ],
 )
@@ -114,10 +130,60 @@ def test_choices_that_cannot_be_made_are_answered_in_one_sentence(prompt: str, s
     assert caught.value.field == "prompt" and "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"scene": "a kitchen", "colors": ["#ff0000"]}',
+        '{"scene": "red|blue", "more": {"a": "b|c"}}',
+        "snake__case__name and trailing__",
+        "a face :-{ and one :}",
+        "{just braces}",
+        "__ __ and ____",
+    ],
+)
+def test_plain_text_is_not_syntax(text: str) -> None:
+    assert pick(text) == text
+    assert pick("{a|a} 100 % " + text) == "a 100 % " + text
+
+
+def test_two_lists_in_one_prompt_are_both_picked() -> None:
+    files = {"a": ["cat"], "b": ["dog"]}
+
+    def read(prompt: str, **more: Any) -> str:
+        return resolve_choices(prompt, 1, lambda name: files.get(name, []), **more)
+
+    assert read("__a__ and __b__") == "cat and dog"
+    assert read("__a____b__, x__a__") == "catdog, x__a__"
+    assert read('{"scene": "__a__", "x|y": 1} {a|b} 100 %', braces=False) == '{"scene": "cat", "x|y": 1} {a|b} 100 %'
+    assert read("__c__ and {a|b}", braces=False) == "__c__ and {a|b}"
+
+
+@pytest.mark.parametrize(
+    "text", ["<lora:detail:0.8> a red apple", "[cat:dog:0.5]", "[cat|dog] run", "x BREAK y", "x AND y"]
+)
+def test_words_of_another_tool_are_noted(text: str) -> None:
+    [note] = foreign(text)
+    assert "was read as plain words" in note
+    assert foreign("a BREAKfast and sand, [soft] light (a:1.2) 10:30") == ()
+
+
+def test_prompts_are_checked_without_a_model() -> None:
+    classic, language = (next(row for row in ROWS if row.id == id) for id in ("sd15", "flux2-klein-4b"))
+    assert check_prompt("a (red:1.2) ball", classic, lambda name: []) == ()
+    assert len(check_prompt("<lora:x:1> a", classic, lambda name: [])) == 1
+    for text in ("(word:99)", "{a|b", "__nothing__"):
+        with pytest.raises(StudioError) as caught:
+            check_prompt(text, classic, lambda name: [], field="negative_prompt")
+        assert caught.value.field == "negative_prompt"
+        assert check_prompt(text, language, lambda name: []) == ()
+
+
 def test_styles_wrap_or_append_in_order() -> None:
     styles = [("oil painting of {prompt}", "blur"), ("soft light", ""), ("", "no {prompt}")]
     assert apply_styles("a cat", "", styles) == ("oil painting of a cat, soft light", "no blur")
     assert apply_styles("a cat", "dark", []) == ("a cat", "dark")
+    merged = apply_styles("a cat", "", styles)
+    assert apply_styles(*merged, styles) == merged
 
 
 # -- encoding, on tiny pipelines with real encoders; every character is a token, the window holds 75 --
@@ -182,9 +248,14 @@ def test_sdxl_gets_both_towers_and_pooled_text_without_marks(models: ModelManage
 def test_language_model_encoders_get_plain_text_and_are_told_what_was_cut(models: ModelManager) -> None:
     with models.use(PipelineSpec("flux2-klein-4b")) as pipe:
         found = encode(pipe, "a (red:1.3) ball", "blur", weights=False, negative=False)
-        assert found.arguments == {"prompt": "a red ball"}
-        assert any("ignores emphasis" in note for note in found.notes)
+        assert found.arguments == {"prompt": "a (red:1.3) ball"}
+        assert any("takes no weights" in note for note in found.notes)
         assert any("no negative prompt" in note for note in found.notes)
+        for text in ("a wide photo (16:9), warm", '{"scene": "a kitchen", "colors": ["#ff0000"]}', "[soft] (light)"):
+            assert encode(pipe, text, "", weights=False, negative=False).arguments == {"prompt": text}
+            assert encode(pipe, text, "", weights=False, negative=False).notes == ()
+        [note] = encode(pipe, "{a|b}", "", weights=False, negative=False).notes
+        assert "reads braces as they are written" in note
         [note] = encode(pipe, "x" * 500 + "the very end", "", weights=False, negative=False).notes
         assert "cut" in note and note.endswith("the very end")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -19,7 +20,8 @@ from studio import Studio
 from studio.errors import StudioError
 from studio.jobs import Job, JobEvent, WorkerState
 from studio.settings import ROOT, Settings
-from studio.worker import Patience, Supervisor
+from studio.worker import Patience, Supervisor, messages
+from tests.killing import kill_again_and_again
 
 T = TypeVar("T")
 PATIENCE = 120.0
@@ -449,3 +451,31 @@ def test_a_sentence_becomes_the_same_picture_in_two_workers(tmp_path: Path) -> N
         until(studio.executor.state, lambda now: now.status == "ready" and not now.residents)
     finally:
         studio.stop()
+
+
+def test_kills_of_worker_and_server_cost_nobody_a_job(settings: Settings) -> None:
+    """Few of each, for the time that it takes; ``python -m tests.killing 60 40`` is the whole of it."""
+    outcome = kill_again_and_again(settings, jobs=10, kills=6)
+    assert (outcome.statuses, outcome.errors, outcome.pictures) == ({"done": 10}, (), 20)
+    assert (outcome.rows_without_file, outcome.files_without_row) == (0, 0)
+    assert outcome.worker_kills and outcome.server_kills
+
+
+def test_what_is_no_message_is_an_error() -> None:
+    told = messages.Progress("a", 1, 2, "Drawing", b"webp")
+    pipe = io.BytesIO(messages.encode(told) + messages.encode(messages.Beat()) + b"\0\0\0")
+    assert [messages.read(pipe), messages.read(pipe), messages.read(pipe)] == [told, messages.Beat(), None]
+    for header in (
+        b'{"type": "Sculpt", "id": "a"}',
+        b'{"type": "Run"}',
+        b'{"type": "Run", "id": 1}',
+        b'{"type": "Run", "id": "a", "more": 1}',
+        b'{"id": "a"}',
+        b"[]",
+        b"{",
+        b"\xff",
+    ):
+        with pytest.raises(messages.ProtocolError):
+            messages.decode(header, b"")
+    with pytest.raises(messages.ProtocolError):
+        messages.decode(b'{"type": "Run", "id": "a"}', b"unexpected")

@@ -17,6 +17,18 @@ function bar(share, label = "", kind = "") {
   return h(`span.bar-track${kind && `.${kind}`}`, { role: "img", "aria-label": label || percent(share) }, h("i", { style: { width: `${Math.min(Math.max(100 * share, 0), 100)}%` } }));
 }
 
+/** A share in percent, or nothing where the model does not know what it looks at. */
+const sure = (record, share) => (record.outside_world ? "" : percent(share));
+const shareOf = (record, share) => (record.outside_world ? "" : [bar(share), percent(share)]);
+
+/** What stands beside answers about pictures that are not of the model's toy world. */
+function doubtful(records) {
+  const strange = records.filter((each) => each.outside_world);
+  if (!strange.length) return "";
+  const which = records.length > 1 ? `${strange.length} of ${many(records.length, "picture")}: ` : "";
+  return h("div.note.doubt", { role: "note" }, h("p", {}, which, strange[0].doubt, " ", h("button.link", { type: "button", onclick: () => openTab("models") }, "Open the Models tab")));
+}
+
 /** The picture of a record as a button. */
 function cell(record, badge, open) {
   const id = record.picture || record.clip;
@@ -271,6 +283,7 @@ class Tool {
       this.stage.replaceChildren(
         this.headline(),
         job.notes?.length ? h("div.note", {}, job.notes.map((note) => h("p", {}, note))) : "",
+        doubtful(records),
         records.length ? this.results(job, records) : h("div.waiting-room", { "aria-hidden": "true" }),
         unreadable(records),
       );
@@ -404,13 +417,13 @@ class Sort extends Tool {
       inside.sort((a, b) => b.labels[0].probability - a.labels[0].probability);
       return h("section.pile", { "aria-label": label, style: { "--pictures": Math.min(inside.length, ROWS) } }, h("header", {}, h("h3", {}, label, h("span", {}, inside.length.toLocaleString("en"))),
         h("button.link", { type: "button", onclick: () => saveBoard(inside.map((each) => each.picture), label) }, "Save as board")),
-        some(inside, (record) => cell(record, percent(record.labels[0].probability), () => new Inspector(inside, inside.indexOf(record), (each) => this.detail(each)))));
+        some(inside, (record) => cell(record, sure(record, record.labels[0].probability), () => new Inspector(inside, inside.indexOf(record), (each) => this.detail(each)))));
     }));
   }
 
   table(records) {
     const row = (record) => h("tr", {}, h("td.table-picture", {}, cell(record, "", () => new Inspector(records, records.indexOf(record), (each) => this.detail(each)))), h("td", {}, record.name),
-      ...record.labels.slice(0, 3).map((each) => h("td", {}, h("b", {}, each.label), h("span.table-share", {}, bar(each.probability), percent(each.probability)))));
+      ...record.labels.slice(0, 3).map((each) => h("td", {}, h("b", {}, each.label), h("span.table-share", {}, shareOf(record, each.probability)))));
     return h("div.table-box", {}, h("table.table", {}, h("thead", {}, h("tr", {}, h("th", {}, h("span.sr-only", {}, "Picture")), h("th", {}, "Name"), h("th", {}, "Best label"), h("th", {}, "Second"), h("th", {}, "Third"))), some(records, row, "tbody")));
   }
 
@@ -426,7 +439,7 @@ class Sort extends Tool {
       for (const each of list.children) each.setAttribute?.("aria-pressed", String(each.dataset.label === this.seen));
     };
     const line = (each) => {
-      const inside = [h("span.bars-label", {}, each.label), bar(each.probability, "", ""), h("span.bars-share", {}, percent(each.probability))];
+      const inside = [h("span.bars-label", {}, each.label), ...(record.outside_world ? [] : [bar(each.probability, "", ""), h("span.bars-share", {}, percent(each.probability))])];
       return heat[each.label]
         ? h("button.bars-row", { type: "button", "data-label": each.label, "aria-pressed": "false", title: "Show where it is seen", onclick: () => look(each.label) }, ...inside)
         : h("div.bars-row", { "data-label": each.label, title: `cosine ${each.cosine}` }, ...inside);
@@ -505,7 +518,7 @@ class Ask extends Tool {
     await super.attach(id);
     if (!this.turns.includes(turn)) return;
     const [record] = this.records;
-    if (record) Object.assign(turn, { answer: record.answer, confidence: record.confidence });
+    if (record) Object.assign(turn, { answer: record.answer, confidence: record.confidence, outside_world: record.outside_world, doubt: record.doubt });
     else turn.error = this.job?.error || (this.job?.status === "cancelled" ? "Cancelled." : "No answer came.");
     if (!record && !this.question.value && this.job?.status === "failed") this.question.value = turn.question;
     turn.notes = this.job?.notes || [];
@@ -576,9 +589,9 @@ class Ask extends Tool {
 
   bubbles(turn) {
     const answer = turn.answer !== undefined
-      ? h("div.answer", {}, h("p", {}, turn.answer), turn.confidence !== undefined ? h("span.sure", { title: "How likely the model found its own words" }, bar(turn.confidence), `${percent(turn.confidence)} sure`) : "")
+      ? h("div.answer", {}, h("p", {}, turn.answer), turn.confidence !== undefined && !turn.outside_world ? h("span.sure", { title: "How likely the model found its own words" }, bar(turn.confidence), `${percent(turn.confidence)} sure`) : "")
       : turn.error ? h("div.answer.failed", { role: "alert" }, icon("alert"), turn.error) : h("div.answer.pending", {}, h("span.spinner"), "Looking");
-    return h("li", {}, h("p.question", {}, turn.question), answer, ...(turn.notes || []).map((note) => h("p.note", {}, note)));
+    return h("li", {}, h("p.question", {}, turn.question), answer, doubtful([turn]), ...(turn.notes || []).map((note) => h("p.note", {}, note)));
   }
 }
 
@@ -766,7 +779,7 @@ class Check extends Tool {
   card(record, inside) {
     return h("button.lane-card", { type: "button", title: record.name, onclick: () => new Inspector(inside, inside.indexOf(record), (each) => this.detail(each)) },
       h("span.lane-picture", {}, picture(record.picture)),
-      h("span.lane-checks", {}, record.checks.slice(0, 4).map((each) => h("span.lane-check", { "data-lane": this.tone(each.ok) }, h("span", {}, each.question), h("b", {}, percent(each.ok))))));
+      h("span.lane-checks", {}, record.checks.slice(0, 4).map((each) => h("span.lane-check", { "data-lane": this.tone(each.ok) }, h("span", {}, each.question), h("b", {}, sure(record, each.ok))))));
   }
 
   tone(ok) {
@@ -779,7 +792,7 @@ class Check extends Tool {
       shown(record.picture, picture(record.picture, { large: true, alt: record.name })),
       h("div.inspect-side", {}, h("p.inspect-top", { "data-lane": record.lane }, LANES.find(([lane]) => lane === record.lane)[1]),
         h("ul.answers", {}, record.checks.map((each) =>
-          h("li", { "data-lane": this.tone(each.ok) }, h("p", {}, each.question), h("span.table-share", {}, bar(each.yes), `yes ${percent(each.yes)}`), h("small", {}, `wanted: ${each.want ? "yes" : "no"}`))))),
+          h("li", { "data-lane": this.tone(each.ok) }, h("p", {}, each.question), record.outside_world ? "" : h("span.table-share", {}, bar(each.yes), `yes ${percent(each.yes)}`), h("small", {}, `wanted: ${each.want ? "yes" : "no"}`))))),
     ];
   }
 }
@@ -999,7 +1012,7 @@ class Clip extends Tool {
       const time = timeAt(event);
       const frame = record.frames.reduce((near, each) => (Math.abs(each.time - time) < Math.abs(near.time - time) ? each : near));
       put(frame.time);
-      said.textContent = `${clock(frame.time)}  ${frame.labels.slice(0, 3).map((each) => `${each.label} ${percent(each.probability)}`).join(", ")}`;
+      said.textContent = `${clock(frame.time)}  ${frame.labels.slice(0, 3).map((each) => `${each.label} ${sure(record, each.probability)}`).join(", ")}`;
     });
     chart.addEventListener("click", (event) => seek(timeAt(event)));
     player.addEventListener?.("timeupdate", () => put(player.currentTime));

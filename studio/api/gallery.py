@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import FileResponse
 
 from studio.api.lanes import Lane
-from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Selection, Starring
+from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Moment, Selection, Starring
 from studio.api.users import User
 from studio.drawing.restore import restore
 from studio.errors import StudioError
@@ -34,8 +33,8 @@ def add_gallery(v1: APIRouter, studio: Studio) -> None:
         before: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
         capability: str | None = None,
         model: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         starred: bool | None = None,
         text: Annotated[str, Query(max_length=200, description="Occurs in the prompt.")] = "",
         deleted: bool = False,

@@ -84,7 +84,7 @@ def add_jobs(v1: APIRouter, studio: Studio) -> None:
     def get_results(
         id: str,
         user: User,
-        after: Annotated[int, Query(description="The last index that is known already.")] = -1,
+        after: Annotated[int, Query(ge=-1, le=2**31 - 1, description="The last index that is known already.")] = -1,
         limit: Annotated[int, Query(ge=1, le=5000)] = 5000,
         format: Annotated[
             Literal["json", "csv"], Query(description="`csv` is a table with nested values flat.")

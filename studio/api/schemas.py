@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from studio.jobs import Job
 from studio.references import PictureId
@@ -22,6 +23,16 @@ RAW_BODY = {
     }
 }
 """Of a route that takes a file as the body of the request, whatever its content type says."""
+
+
+def _bounded(moment: datetime) -> datetime:
+    """In UTC, and of the years that calendars and databases agree on: nothing here was made outside them."""
+    if moment.year < 1901:
+        return datetime(1900, 1, 1, tzinfo=UTC)
+    return datetime(9000, 1, 1, tzinfo=UTC) if moment.year > 8999 else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_bounded)]
 
 
 class Error(BaseModel):
@@ -120,6 +131,24 @@ class BoardContent(BaseModel):
     pictures: tuple[str, ...] = Field(description="Ids, in the order in which they were added.")
 
 
+class NewStyle(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80)
+    prompt: str = Field("", max_length=10_000, description="Joins the prompt; `{prompt}` in it is the prompt.")
+    negative: str = Field("", max_length=10_000, description="Joins the negative prompt.")
+
+
+class Wildcard(BaseModel):
+    name: str
+    lines: list[str] = Field(description="Its choices.")
+
+
+class WildcardText(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=80, description="Letters, digits, _ and - only.")
+    text: str = Field(min_length=1, max_length=1_000_000, description="One choice a line.")
+
+
 class Question(BaseModel):
     model_config = ConfigDict(extra="forbid")
     question: str = Field(min_length=1, max_length=QUESTION_LENGTH)
@@ -143,6 +172,7 @@ class Wanted(BaseModel):
     unlike: str = Field("", max_length=2000, description="What is not to be seen, in words.")
     limit: int = Field(60, ge=1, le=500)
     model: str = Field("", max_length=64, description="Model id; empty is the model of the search.")
+    everything: bool = Field(False, description="Also what the words hardly fit; else words find only what they fit.")
 
 
 class Health(BaseModel):

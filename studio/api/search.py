@@ -20,15 +20,13 @@ _BUSY: dict[int | str, dict[str, Any]] = {503: {"model": Error}}
 def add_search(v1: APIRouter, studio: Studio) -> None:
     search = studio.search
 
-    asking, surveying = Lane(threads=8, waiting=56), Lane(threads=2, waiting=16)
+    asking, surveying = Lane(threads=0, waiting=64), Lane(threads=2, waiting=16)
 
     @v1.post("/search", tags=["search"], responses=_BUSY)
-    @asking
-    def find(body: Wanted, user: User) -> Found:
+    async def find(body: Wanted, user: User) -> Found:
         """Pictures and moments of clips by what is on them, closest first."""
-        return search.find(
-            user=user, text=body.text, like=body.like, unlike=body.unlike, limit=body.limit, model=body.model
-        )
+        with asking.place():
+            return await search.afind(user=user, **body.model_dump())
 
     @v1.get("/search/status", tags=["search"], responses=_BUSY)
     @surveying

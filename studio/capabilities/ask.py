@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
-from studio.reading.reading import Reading, check_pictures
+from studio.reading.reading import Reading, check_pictures, doubted
 
 MAX_PICTURES = 8
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -80,6 +80,7 @@ class Ask(Capability):
                 "answer": answer.text,
                 "confidence": round(answer.confidence, 4),
                 **({"asked": answer.asked} if answer.asked else {}),
+                **doubted(max((item.doubt for item in items if item.doubt is not None), default=None)),
             },
             notes=("This model sees one picture at a time, so it was asked about each by itself.",) if apart else (),
         )

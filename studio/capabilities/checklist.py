@@ -92,7 +92,8 @@ class Checklist(Capability):
                 }
                 for check, yes in zip(request.questions, likely, strict=True)
             ]
-            yield item.record(lane=lane([row["ok"] for row in rows], request.pass_at, request.fail_at), checks=rows)
+            sorted_to = lane([row["ok"] for row in rows], request.pass_at, request.fail_at)
+            yield item.record(lane="look" if item.doubt else sorted_to, checks=rows)  # a guess decides nothing
 
 
 def _ask(reader: Any, *, image: Any, questions: Sequence[Check], reading: Reading) -> list[float]:

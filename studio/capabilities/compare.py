@@ -13,7 +13,7 @@ from studio.capability import Capability, Context, PicturesRequest, Record
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.reading.measures import Inception, Vectors, cmmd, frechet, inception_score, kernel_distance, likeness, vendi
-from studio.reading.reading import Item, Reading, check_pictures
+from studio.reading.reading import Item, Reading, check_pictures, doubted, mostly
 from studio.references import BoardOf, PictureId
 
 INCEPTION = "inception/model.safetensors"
@@ -101,6 +101,7 @@ class Compare(Capability):
                 "inception": _inception(reading, first, second, seen),
                 "odd": _odd(first, one, other),
                 "other_odd": _odd(second, other, one),
+                **doubted(mostly(item.doubt for item, _ in read)),
                 "unreadable": [item.record().data for item, vector in read if vector is None],
             },
             notes=tuple(notes),

@@ -44,7 +44,7 @@ class Embed(Capability):
 
     def run(self, request: EmbedRequest, context: Context) -> Iterator[Record]:
         reading = Reading(context, request.model, request.pictures)
-        for batch in reading.batches():
+        for batch in reading.batches(doubt=False):
             looked = reading.looked(batch)
             found = {(item.source.id, 0.0): vector for item, vector in looked if vector is not None}
             if found:

@@ -55,8 +55,8 @@ class ImageToImage(Capability):
         check_work(filled.count * (filled.steps or 1) * pixels(filled, family))
         return filled
 
-    def check(self, request: ImageToImageRequest, words: Words) -> None:
-        check_words(request, words)
+    def check(self, request: ImageToImageRequest, words: Words, catalog: Catalog) -> None:
+        check_words(request, words, catalog)
 
     def work(self, request: ImageToImageRequest) -> float:
         """Pictures x steps that run x pixels; where the size follows the picture, that of a usual one."""
@@ -75,16 +75,19 @@ class ImageToImage(Capability):
         def inputs(count: int) -> Mapping[str, Any]:
             return {"image": [start] * count}
 
+        strength = request.strength if family.supports("strength") else None
+        left_out = f"{family.name} decides by the words how much changes; the strength was left out."
         return Plan(
             self.name,
-            self.name,
+            "image-to-image",
             request,
             context,
             family,
             width,
             height,
-            strength=request.strength,
+            strength=strength,
             inputs=inputs,
-            more={"strength": request.strength},
+            more={} if strength is None else {"strength": strength},
             parents=(request.picture,),
+            notes=(left_out,) if strength is None else (),
         ).run()

@@ -34,8 +34,8 @@ class TextToImage(Capability):
         check_work(self.work(filled))
         return filled
 
-    def check(self, request: TextToImageRequest, words: Words) -> None:
-        check_words(request, words)
+    def check(self, request: TextToImageRequest, words: Words, catalog: Catalog) -> None:
+        check_words(request, words, catalog)
 
     def work(self, request: TextToImageRequest) -> float:
         """Pictures x steps x pixels of a prepared request."""

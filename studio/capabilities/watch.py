@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from PIL.Image import Image
 from pydantic import Field
 
 from studio.capability import Capability, Context, Record
@@ -23,7 +24,7 @@ from studio.reading.labels import (
     merge,
     to_probabilities,
 )
-from studio.reading.reading import Reading, check_pictures, with_notes
+from studio.reading.reading import Reading, check_pictures, doubted, mostly, with_notes
 
 MAX_CLIPS = 100
 MAX_FRAMES = 600
@@ -104,6 +105,7 @@ def _watch(request: WatchRequest, context: Context, labels: Sequence[str]) -> It
                     "segments": parts,
                     "description": _describe(reading, clip, parts),
                     "actions": _actions(reading, clip),
+                    **doubted(mostly(reading.doubts(_key_frames(clip)))),
                 },
             )
         except StudioError as error:
@@ -126,6 +128,10 @@ def segments(frames: Sequence[dict[str, Any]], seconds: float) -> list[dict[str,
         else:
             found.append({"label": best["label"], "start": frame["time"], "end": end})
     return found
+
+
+def _key_frames(clip: Clip) -> list[Image]:
+    return [frame.image for frame in clip.frames(clip.seconds / KEY_FRAMES, KEY_FRAMES)]
 
 
 def _describe(reading: Reading, clip: Clip, parts: Sequence[dict[str, Any]]) -> str:

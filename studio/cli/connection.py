@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from studio.search import Found
     from studio.store.boards import Board
     from studio.store.gallery import Asset
+    from studio.store.words import Style
 
 QUIET = 15.0
 """Seconds without a job after which nobody looks at pictures any more; what is left cannot be read."""
@@ -58,6 +59,13 @@ class Connection(Protocol):
         ...
 
     def search(self, wanted: dict[str, Any]) -> Found: ...
+    def styles(self) -> list[Style]: ...
+    def save_style(self, name: str, prompt: str, negative: str) -> None: ...
+    def delete_style(self, name: str) -> None: ...
+    def wildcards(self) -> list[str]: ...
+    def wildcard(self, name: str) -> list[str]: ...
+    def save_wildcard(self, name: str, text: str) -> None: ...
+    def delete_wildcard(self, name: str) -> None: ...
 
     def settle(self) -> None:
         """Have what can be found looked at first, where that is this command's business."""
@@ -137,6 +145,27 @@ class _Own:
     def search(self, wanted: dict[str, Any]) -> Found:
         return self._studio.search.find(user=self._user, **wanted)
 
+    def styles(self) -> list[Style]:
+        return self._studio.words.list_styles(self._user)
+
+    def save_style(self, name: str, prompt: str, negative: str) -> None:
+        self._studio.words.save_style(self._user, name, prompt, negative)
+
+    def delete_style(self, name: str) -> None:
+        self._studio.words.delete_style(self._user, name)
+
+    def wildcards(self) -> list[str]:
+        return self._studio.words.list_wildcards(self._user)
+
+    def wildcard(self, name: str) -> list[str]:
+        return self._studio.words.read_wildcard(self._user, name)
+
+    def save_wildcard(self, name: str, text: str) -> None:
+        self._studio.words.save_wildcard(self._user, name, text)
+
+    def delete_wildcard(self, name: str) -> None:
+        self._studio.words.delete_wildcard(self._user, name)
+
     def settle(self) -> None:
         """Nobody else looks at the pictures of a studio that lives only as long as a command."""
         end = time.monotonic() + QUIET
@@ -158,11 +187,13 @@ class _Remote:
         from studio.search import Found
         from studio.store.boards import Board
         from studio.store.gallery import Asset
+        from studio.store.words import Style
 
         self._url = f"{url}/api/v1"
         self._max_upload_mb = max_upload_mb
         self._job, self._asset = TypeAdapter(Job), TypeAdapter(Asset)
         self._boards, self._found = TypeAdapter(list[Board]), TypeAdapter(Found)
+        self._styles = TypeAdapter(list[Style])
 
     def submit(self, capability: str, request: dict[str, Any]) -> Job:
         answer = json.loads(self._ask("POST", capability, request))
@@ -212,6 +243,27 @@ class _Remote:
 
     def search(self, wanted: dict[str, Any]) -> Found:
         return self._found.validate_json(self._ask("POST", "search", wanted))
+
+    def styles(self) -> list[Style]:
+        return self._styles.validate_json(self._ask("GET", "styles"))
+
+    def save_style(self, name: str, prompt: str, negative: str) -> None:
+        self._ask("POST", "styles", {"name": name, "prompt": prompt, "negative": negative})
+
+    def delete_style(self, name: str) -> None:
+        self._ask("DELETE", f"styles/{urllib.parse.quote(name, safe='')}")
+
+    def wildcards(self) -> list[str]:
+        return json.loads(self._ask("GET", "wildcards"))
+
+    def wildcard(self, name: str) -> list[str]:
+        return json.loads(self._ask("GET", f"wildcards/{urllib.parse.quote(name, safe='')}"))["lines"]
+
+    def save_wildcard(self, name: str, text: str) -> None:
+        self._ask("POST", "wildcards", {"name": name, "text": text})
+
+    def delete_wildcard(self, name: str) -> None:
+        self._ask("DELETE", f"wildcards/{urllib.parse.quote(name, safe='')}")
 
     def settle(self) -> None:
         """The server looks at its pictures by itself, and says when some are missing."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
 from studio.capability import Capability
-from studio.cli import commands
+from studio.cli import commands, words
 from studio.cli.job import run_job
 from studio.errors import StudioError
 from studio.references import boards, slots
@@ -38,6 +38,7 @@ def build_parser(known: Mapping[str, Capability]) -> argparse.ArgumentParser:
         command.set_defaults(run=run_job, capability=capability, csv=None)
     _add_search(subs)
     _add_boards(subs)
+    _add_words(subs)
     listing = subs.add_parser("capabilities", help="List what the studio can do.")
     listing.add_argument("--json", action="store_true", help="Names with the JSON schemas of their requests.")
     listing.set_defaults(run=commands.list_capabilities, known=known)
@@ -107,6 +108,28 @@ def _add_boards(subs: Any) -> None:
     filling.set_defaults(run=commands.import_board)
     for command in (listing, filling):
         command.add_argument("--json", action="store_true", help="Print JSON.")
+
+
+def _add_words(subs: Any) -> None:
+    for kind, about, run in (
+        ("style", "Prompt styles, which a request names with --styles.", words.styles),
+        ("wildcard", "Lists of choices, which a prompt names as __name__.", words.wildcards),
+    ):
+        group = subs.add_parser(kind, help=about, description=about, allow_abbrev=False)
+        actions = group.add_subparsers(required=True, metavar="ACTION", dest="action", parser_class=Parser)
+        listing = actions.add_parser("list", help="What is kept.", allow_abbrev=False)
+        listing.add_argument("--json", action="store_true", help="Print JSON.")
+        saving = actions.add_parser("save", help="Keep one, in place of an old one of that name.", allow_abbrev=False)
+        removing = actions.add_parser("delete", help="Forget one.", allow_abbrev=False)
+        for each in (saving, removing):
+            each.add_argument("name")
+        if kind == "style":
+            saving.add_argument("--prompt", default="", help="Joins the prompt; {prompt} in it is the prompt.")
+            saving.add_argument("--negative", default="", help="Joins the negative prompt.")
+        else:
+            saving.add_argument("file", help="Text file with one choice a line; - reads standard input.")
+        for each in (listing, saving, removing):
+            each.set_defaults(run=run)
 
 
 def _metavar(annotation: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from studio.drawing.preview import Preview
@@ -18,7 +19,12 @@ StepReport = Callable[[float, "Image | None"], None]
 
 def takes(pipe: Any) -> frozenset[str]:
     """Names of the arguments that a call of ``pipe`` understands."""
-    return frozenset(inspect.signature(type(pipe).__call__).parameters)
+    return _parameters(type(pipe))
+
+
+@cache
+def _parameters(kind: type) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.__call__).parameters)
 
 
 def draw(

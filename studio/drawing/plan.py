@@ -17,7 +17,7 @@ from PIL.Image import Image, Resampling
 
 from studio.capability import Context, Output
 from studio.drawing.best import best
-from studio.drawing.denoise import draw, takes
+from studio.drawing.denoise import draw
 from studio.drawing.prompts import encode, merge
 from studio.drawing.request import SEEDS, DrawingRequest, steps_run, worded
 from studio.drawing.words import words_note
@@ -120,7 +120,7 @@ class Plan:
 
     def _picture(self, index: int) -> Picture:
         seed = ((self.request.seed or 0) + index) % SEEDS
-        return Picture(seed, *worded(self.request, self.context.words, seed))
+        return Picture(seed, *worded(self.request, self.context.words, self.family, seed))
 
     def _draw(
         self, pipe: Any, *, wanted: list[Picture], done: int, total: int
@@ -144,8 +144,6 @@ class Plan:
             notes += (f"{family.name} works at its own guidance of {guidance:g}; the setting was left out.",)
         if self.strength is not None:
             arguments["strength"] = self.strength
-            if "strength" not in takes(pipe):
-                notes += (f"{family.name} decides by the words how much changes; the strength was left out.",)
 
         def report(share: float, preview: Image | None) -> None:
             self.context.progress(done + round(share * self.steps * size), total, preview=preview)

@@ -8,11 +8,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, StringConstraints
 
 from studio.capability import Request, Words
-from studio.drawing.prompts import apply_styles, resolve_choices
+from studio.drawing.prompts import apply_styles, check_prompt, resolve_choices
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
 from studio.models.families import Family, Feature
-from studio.models.samplers import check_sampler
+from studio.models.samplers import SAMPLERS, check_sampler
 
 MAX_WORK = 3.0e9
 """Pictures x steps x pixels of one request: 16 pictures of 1024 x 1024 in 150 steps are 2.5e9."""
@@ -81,8 +81,8 @@ def fill(request: Drawing, catalog: Catalog, task: Feature, *, strength: float =
         }
     )
     check_sampler(filled.sampler, steps, family)
-    if strength < 1:
-        _check_steps_left(filled.sampler, steps, strength, family)
+    if strength < 1 and family.supports("strength"):
+        _check_steps_left(filled.sampler, steps, strength)
     if request.keep_best is not None:
         if request.keep_best > request.count:
             raise StudioError(
@@ -100,23 +100,14 @@ def steps_run(steps: int, strength: float) -> int:
     return min(int(steps * strength), steps)
 
 
-def _check_steps_left(sampler: str, steps: int, strength: float, family: Family) -> None:
-    try:
-        left = steps_run(steps, strength)
-        if left:
-            check_sampler(sampler, left, family)
-            return
-        least = 1
-    except StudioError:
-        from studio.models.samplers import SAMPLERS
-
-        least = SAMPLERS[sampler].min_steps
-    needed = -(-least // strength)
-    raise StudioError(
-        f"At strength {strength:g} only {left} of {steps} steps run, and this needs {least}; "
-        f"raise the steps to {needed:.0f} or the strength.",
-        field="steps",
-    )
+def _check_steps_left(sampler: str, steps: int, strength: float) -> None:
+    least, left = SAMPLERS[sampler].min_steps, steps_run(steps, strength)
+    if left < least:
+        raise StudioError(
+            f"At strength {strength:g} only {left} of {steps} steps run, and this needs {least}; "
+            f"raise the steps to {-(-least // strength):.0f} or the strength.",
+            field="steps",
+        )
 
 
 def check_work(work: float) -> None:
@@ -127,8 +118,8 @@ def check_work(work: float) -> None:
         )
 
 
-def worded(request: DrawingRequest, words: Words, seed: int) -> tuple[str, str]:
-    """(prompt, negative prompt) of the picture with ``seed``: styles merged in, choices made.
+def worded(request: DrawingRequest, words: Words, family: Family, seed: int) -> tuple[str, str]:
+    """(prompt, negative prompt) of the picture with ``seed`` by ``family``: styles merged in, choices made.
 
     Raises `StudioError` for a style or a wildcard list that is not there.
     """
@@ -141,12 +132,20 @@ def worded(request: DrawingRequest, words: Words, seed: int) -> tuple[str, str]:
             )
         texts.append(style)
     prompt, negative = apply_styles(request.prompt, request.negative_prompt, texts)
-    return resolve_choices(prompt, seed, words.wildcard), resolve_choices(negative, seed, words.wildcard)
+    braces = family.supports("prompt-weights")
+    return (
+        resolve_choices(prompt, seed, words.wildcard, braces=braces),
+        resolve_choices(negative, seed, words.wildcard, braces=braces, field="negative_prompt"),
+    )
 
 
-def check_words(request: DrawingRequest, words: Words) -> None:
+def check_words(request: DrawingRequest, words: Words, catalog: Catalog) -> None:
     """What `studio.capability.Capability.check` is for, of a request to draw."""
-    worded(request, words, request.seed or 0)
+    family = catalog.get(request.model)
+    for index in range(request.count):
+        prompt, negative = worded(request, words, family, (request.seed or 0) + index)
+        check_prompt(prompt, family, words.wildcard)
+        check_prompt(negative, family, words.wildcard, field="negative_prompt")
 
 
 def pixels(request: Any, family: Family) -> float:

@@ -19,8 +19,10 @@ from studio.store.database import AssetRow, Database, JobRow, ResultRow, now
 
 log = logging.getLogger(__name__)
 
-MAX_LOSSES = 3
-"""Workers that may die with a job, one after the other, without anything new being kept."""
+MAX_LOSSES = 10
+"""Workers that may die with a job without anything new being kept."""
+MAX_LOSSES_THERE = 3
+"""In a row at the same step: what is wrong with a job comes back at the same place, what befalls it does not."""
 MAX_STOPS = 10
 """Ends of the server that a job may see while it runs. They are not its fault, but one that causes them must end."""
 SAVE_EVERY = 2.0
@@ -117,14 +119,21 @@ class Leases:
 
     def lost(self, id: str, reason: str) -> None:
         """The worker died while it ran this job: it runs again with the same request, or fails when `MAX_LOSSES`
-        workers have died in a row. One that kept something new has got on, so the count begins again."""
+        workers have died, `MAX_LOSSES_THERE` of them at the same step. Once something new is kept, the counts begin
+        again."""
+        with self._lock:
+            live = self._running.get(id)
         with self._database.read() as session:
             row = _row(session, id)
-            losses = 1 if _has_kept(session, row) else row.losses + 1
-        if losses >= MAX_LOSSES:
-            self._end(row, f"{reason} {losses} times in this job: try a smaller size or another model.")
+            kept = _has_kept(session, row)
+        step = live.step if live else row.step
+        losses = 1 if kept else row.losses + 1
+        there = row.lost_there + 1 if step == row.lost_at and not kept else 1
+        if losses >= MAX_LOSSES or there >= MAX_LOSSES_THERE:
+            times = losses if losses >= MAX_LOSSES else there
+            self._end(row, f"{reason} {times} times in this job: try a smaller size or another model.")
         else:
-            self._queue_again(row, f"{reason}: starting again", losses=losses)
+            self._queue_again(row, f"{reason}: starting again", losses=losses, lost_at=step, lost_there=there)
 
     def give_back(self, id: str) -> None:
         """The executor stops, or its worker died, before the job was begun or ended: this attempt does not count."""

@@ -102,7 +102,7 @@ class Jobs:
                 raise refusal(error.errors()) from error
         asked = json.dumps([capability, request.model_dump(mode="json")], sort_keys=True)
         prepared = known.prepare(self._library.resolve(request, user), self._catalog)
-        known.check(prepared, self._words.of(user))
+        known.check(prepared, self._words.of(user), self._catalog)
         row = JobRow(
             id=secrets.token_hex(16),
             owner=user,

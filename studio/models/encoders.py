@@ -63,6 +63,17 @@ class DualEncoder(Reader):
             )
         return np.concatenate(found) if found else np.zeros((0, self.dimensions), np.float32)
 
+    @torch.no_grad()
+    def texture(self, images: Sequence[Image]) -> Vectors:
+        """[n, 2 x layers x width]: of each layer the mean over the patches, then their standard deviation."""
+        found = []
+        for start in range(0, len(images), self.batch):
+            pixels = self._pixels(images[start : start + self.batch])
+            layers = self.model.vision_model(pixel_values=pixels, output_hidden_states=True).hidden_states
+            told = [part for layer in layers for part in (layer[:, 1:].mean(1), layer[:, 1:].std(1))]
+            found.append(torch.cat(told, 1).float().cpu().numpy())
+        return np.concatenate(found)
+
     @property
     def dimensions(self) -> int:
         """d: length of the vectors."""

@@ -96,6 +96,8 @@ class Family:
     kind: Kind = "diffusion"
     folder: str = ""
     """Folder below ``settings.starter_dir`` of a family that comes with the studio."""
+    world: str = ""
+    """Of a model that knows a toy world only: id of the family that tells whether a picture is of that world."""
     prediction: Prediction = ""
     zero_snr: bool = False
     """Trained down to pure noise: the schedule must end there too (zero terminal signal-to-noise ratio)."""

@@ -43,6 +43,7 @@ ROWS: tuple[Family, ...] = (
         pixel_scale=4,
         base="starter",
         folder="painter",
+        world="starter-clip",
         summary="Small, trained by this project, ready offline on any computer. Draws what its vocabulary lists.",
     ),
     Family(
@@ -210,6 +211,7 @@ def _reader(
     dtype: str = "float16",
     commercial: bool = True,
     folder: str = "",
+    world: str = "",
 ) -> Family:
     """A row of a family that reads pictures: it has no sampler, no steps and no guidance."""
     return Family(
@@ -227,6 +229,7 @@ def _reader(
         memory_gb=memory_gb,
         download_gb=download_gb,
         pipeline=pipeline,
+        world=world,
         features=frozenset(features),
         denoiser="",
         kind="understanding",
@@ -251,6 +254,7 @@ UNDERSTANDING: tuple[Family, ...] = (
         memory_gb=0.1,
         download_gb=0,
         folder="clip",
+        world="starter-clip",
         summary="Small, trained by this project: sorts and finds pictures of what its vocabulary lists.",
     ),
     _reader(
@@ -265,6 +269,7 @@ UNDERSTANDING: tuple[Family, ...] = (
         memory_gb=0.2,
         download_gb=0,
         folder="vqa",
+        world="starter-clip",
         summary="Small, trained by this project: answers in a word or two about what its vocabulary lists.",
     ),
     _reader(
@@ -279,6 +284,7 @@ UNDERSTANDING: tuple[Family, ...] = (
         memory_gb=0.2,
         download_gb=0,
         folder="caption",
+        world="starter-clip",
         summary="Small, trained by this project: describes pictures of what its vocabulary lists in one sentence.",
     ),
     _reader(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from studio.capability import Context, PicturesRequest, Record, Source
 from studio.errors import Cancelled, StudioError, is_poisoned
 from studio.media.clips import Clip, Frame
+from studio.reading.doubt import doubt_of, warning
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,10 +60,12 @@ class Item:
     source: Source
     image: Image | None
     error: str = ""
+    doubt: str | None = None
+    """Of a model that knows a toy world: why its answer is a guess, or "" for a picture of that world."""
 
     def record(self, **data: Any) -> Record:
         """The answer about this picture; the sentence alone where it could not be opened."""
-        said = {"error": self.error} if self.error else data
+        said = {"error": self.error} if self.error else {**data, **doubted(self.doubt)}
         return Record(self.index, {"picture": self.source.id, "name": self.source.name, **said})
 
 
@@ -124,8 +127,34 @@ class Reading:
             log.warning("%s cannot be opened", source.id, exc_info=True)
             return Item(index, source, None, f"This file cannot be opened ({type(error).__name__}); hand it in again.")
 
-    def batches(self, most: int = BATCH) -> Iterator[list[Item]]:
-        """All pictures that no earlier attempt has kept, at most ``most`` and `BATCH_PIXELS` at a time."""
+    def batches(self, most: int = BATCH, *, doubt: bool = True) -> Iterator[list[Item]]:
+        """All pictures that no earlier attempt has kept, at most ``most`` and `BATCH_PIXELS` at a time.
+
+        Of a model that knows a toy world each carries its `Item.doubt`, unless ``doubt`` is off.
+        """
+        for batch in self._batches(most):
+            seen = [item for item in batch if item.image is not None]
+            told = self.doubts([item.image for item in seen if item.image is not None]) if doubt and seen else ()
+            known = {item.index: why for item, why in zip(seen, told, strict=False)}
+            yield [replace(item, doubt=known.get(item.index)) for item in batch]
+
+    def doubts(self, images: Sequence[Image]) -> Sequence[str | None]:
+        """`Item.doubt` of each picture; empty for a model of the real world."""
+        catalog = self.context.catalog
+        family = catalog.get(self.model)
+        if not family.world or not catalog.available(family.world):
+            return ()
+        known = doubt_of(catalog.location(family.world))
+        if known is None:
+            return ()
+        try:
+            outside = known.outside(self.run(lambda reader: reader.texture(images), family.world))
+        except Unread:  # the model itself says so when it is asked
+            return ()
+        why = warning(family, catalog)
+        return [why if each else "" for each in outside]
+
+    def _batches(self, most: int) -> Iterator[list[Item]]:
         waiting: list[Item] = []
         pixels = 0
         for index in range(len(self.ids)):
@@ -200,6 +229,19 @@ class Reading:
             some = list(lines[start : start + LINES])
             parts.append(self.run(lambda reader, some=some: reader.texts(some)))
         return np.concatenate(parts)
+
+
+def doubted(doubt: str | None) -> dict[str, Any]:
+    """What a record says of an `Item.doubt`."""
+    if doubt is None:
+        return {}
+    return {"outside_world": True, "doubt": doubt} if doubt else {"outside_world": False}
+
+
+def mostly(doubts: Iterable[str | None]) -> str | None:
+    """The `Item.doubt` that more than half of many have; None where none is known."""
+    known = sorted(each for each in doubts if each is not None)
+    return known[len(known) // 2] if known else None
 
 
 def with_notes(records: Iterable[Record], notes: Sequence[str]) -> Iterator[Record]:

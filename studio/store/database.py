@@ -125,7 +125,11 @@ class JobRow(Base):
     light: Mapped[bool] = mapped_column(default=False)
     """A small answer that may be given beside a drawing."""
     losses: Mapped[int] = mapped_column(default=0)
-    """Workers that died with it, one after the other, since it last kept something."""
+    """Workers that died with it since it last kept something."""
+    lost_at: Mapped[int] = mapped_column(default=-1)
+    """The step at which the last of them died."""
+    lost_there: Mapped[int] = mapped_column(default=0)
+    """How many in a row died at that step."""
     stops: Mapped[int] = mapped_column(default=0)
     """Ends of the server while it ran."""
     seconds: Mapped[float | None]

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,6 +251,22 @@ class Gallery:
                 self._unlisted.mkdir(parents=True, exist_ok=True)
                 os.replace(path, self._unlisted / path.name)
 
+    def sweep(self, since: float) -> None:
+        """Before a worker that follows a dead one: remove what that had written, since ``time.time()``, without a row.
+        Its job makes the picture again."""
+        since -= 2.0  # some file systems are no more exact
+        for folder in self._pictures.glob("*"):
+            if folder.stat().st_mtime < since:  # nothing was added
+                continue
+            for stray in folder.glob("*.tmp"):
+                stray.unlink(missing_ok=True)
+            new = [path for path in folder.glob("*.png") if path.stat().st_mtime >= since]
+            with self._database.read() as session:
+                known = set(session.scalars(select(AssetRow.id).where(AssetRow.id.in_([path.stem for path in new]))))
+            for path in new:
+                if path.stem not in known:
+                    path.unlink(missing_ok=True)
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _asset(self, row: AssetRow) -> Asset:
@@ -285,8 +301,9 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
     moment, _, id = cursor.partition("~")
     try:
         created_at = datetime.fromisoformat(moment)
-    except ValueError:
+        created_at = created_at.astimezone(UTC) if created_at.tzinfo else None
+    except (ValueError, OverflowError):  # a moment of the year 1 or 9999 may have no equal in UTC
         created_at = None
-    if created_at is None or created_at.tzinfo is None or not _ID.fullmatch(id):
+    if created_at is None or not _ID.fullmatch(id):
         raise StudioError("This page marker is not valid: start again from the first page.", field="before")
     return created_at, id

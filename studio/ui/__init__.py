@@ -22,6 +22,7 @@ from studio.ui.files import VersionedFiles, script_json
 from studio.ui.form.words import PromptFields
 from studio.ui.forms import USER, Action
 from studio.ui.markup import html
+from studio.ui.operations import MODELS, checked
 from studio.ui.theme import StudioTheme
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def build(studio: Studio) -> gr.Blocks:
 
     def act(data: dict[str, Any]) -> dict[str, Any]:
         """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
-        action = actions.get(str(data.get("op")) if isinstance(data, dict) else "")
-        if action is None:
+        name = str(data.get("op")) if isinstance(data, dict) else ""
+        if name not in actions or name not in MODELS:
             return {"error": "This page is older than the studio: reload it."}
         try:
-            return action(data)
+            return checked(name, actions[name], data)
         except StudioError as error:
             return {"error": error.message}
         except Exception:
-            log.exception("The page asked for %s", data.get("op"))
+            log.exception("The page asked for %s", name)
             return {"error": CRASHED}
 
     with gr.Blocks(

@@ -49,11 +49,6 @@ def actions(studio: Studio) -> dict[str, Action]:
     def listing(data: dict[str, Any]) -> dict[str, Any]:
         return {"html": str(_listing(studio, studio.executor.state()))}
 
-    def status(data: dict[str, Any]) -> dict[str, Any]:
-        state = studio.executor.state()
-        words = _STATUS[state.status]
-        return {"status": state.status, "words": f"{words} · {_device(state)}" if state.device else words}
-
     def fetch(data: dict[str, Any]) -> dict[str, Any]:
         studio.downloads.start(family(data).id)
         return {}
@@ -88,7 +83,7 @@ def actions(studio: Studio) -> dict[str, Action]:
         return {"said": f"Removed {gone.name} from the list. Its files were left alone."}
 
     return {
-        "models": listing, "status": status, "fetch": fetch, "stop-fetch": stop_fetch, "load": load, "unload": unload,
+        "models": listing, "fetch": fetch, "stop-fetch": stop_fetch, "load": load, "unload": unload,
         "add-model": add, "remove-model": remove,
     }  # fmt: skip
 

@@ -69,6 +69,8 @@ def main() -> None:
 
     try:
         runner = Runner(Settings(**start.settings), start.capabilities)
+        if start.lane == "main" and start.followed:
+            runner.gallery.sweep(start.followed)
         if start.warm:
             runner.models.hardware()  # imports torch and finds the device
     except Exception as error:

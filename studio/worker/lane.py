@@ -104,6 +104,7 @@ class WorkerProcess:
         self._commanded = False
         self._heard_at = 0.0
         self._start_at = 0.0
+        self._followed = 0.0
         self._deaths = 0
         self._failed_starts = 0
         self._fatal = ""
@@ -154,6 +155,8 @@ class WorkerProcess:
                 reading.settle(answer)
         elif not isinstance(answer, Beat) and self.job_id and about == self.job_id:
             self._begun = True
+            if isinstance(answer, Progress) and answer.step:
+                self._deaths = 0  # it works
             if end := relay(self._leases, answer):
                 self._unsettled.append(end)
                 self.job_id = None
@@ -270,8 +273,10 @@ class WorkerProcess:
                 capabilities=self._capabilities,
                 warm=warm or self._lane == "light" or self.state.hardware is not None,
                 log_level=log.getEffectiveLevel(),
+                followed=self._followed,
             )
         )
+        self._followed = time.time()
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:

@@ -38,6 +38,8 @@ class Start:
     warm: bool
     """Import torch and find the device before anything is asked."""
     log_level: int
+    followed: float
+    """When the worker started that has died before this one, by ``time.time()``; 0 for the first."""
 
 
 @dataclass(frozen=True)

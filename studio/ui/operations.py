@@ -1,0 +1,113 @@
+"""What the page's script may ask of the studio, each operation's input checked by a model before anything sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
+
+from studio.errors import refusal
+from studio.ui.forms import Action
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is None else str(value) if isinstance(value, bool | int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=2000)]
+Flag = Annotated[bool, BeforeValidator(bool)]
+Id = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=255)]
+Ids = Annotated[list[Id], BeforeValidator(lambda value: value or []), Field(max_length=20_000)]
+
+
+class Nothing(BaseModel):
+    """What an operation takes that asks for no more than its name."""
+
+
+class One(BaseModel):
+    id: Id = ""
+
+
+class Many(BaseModel):
+    ids: Ids = []
+
+
+class Starring(One):
+    on: Flag = False
+
+
+class Shown(BaseModel):
+    """What is to be seen in the gallery."""
+
+    text: Text = ""
+    capability: Id = ""
+    family: Id = ""
+    period: Id = ""
+    starred: Flag = False
+    deleted: Flag = False
+    before: Id = ""
+
+
+class Finding(Shown):
+    unlike: Text = ""
+    like: Ids = []
+
+
+class Picking(BaseModel):
+    """From the gallery or, with ``from`` "uploads", from what was handed in."""
+
+    source: Id = Field("", alias="from")
+    clips: Flag = False
+    text: Text = ""
+    before: Id = ""
+
+
+class Adding(BaseModel):
+    path: Text = ""
+    name: Text = ""
+
+
+Pair = tuple[Annotated[str, StringConstraints(max_length=5000)], Annotated[str, StringConstraints(max_length=20_000)]]
+
+
+class Suggesting(BaseModel):
+    pictures: Ids = []
+    history: Annotated[list[Pair], BeforeValidator(lambda value: value or []), Field(max_length=500)] = []
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "page": Shown,
+    "find": Finding,
+    "look": One,
+    "star": Starring,
+    "delete": One,
+    "restore": One,
+    "search-status": Nothing,
+    "duplicates": Nothing,
+    "map": Nothing,
+    "pictures": Many,
+    "pick": Picking,
+    "look-upload": One,
+    "delete-many": Many,
+    "restore-many": Many,
+    "models": Nothing,
+    "fetch": One,
+    "stop-fetch": One,
+    "load": One,
+    "unload": One,
+    "add-model": Adding,
+    "remove-model": One,
+    "understand": Nothing,
+    "suggestions": Suggesting,
+}
+"""By operation. One without an entry here is not offered."""
+
+
+def checked(name: str, action: Action, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``action`` answers to ``data``. Raises `StudioError` for what its model does not take."""
+    try:
+        given = MODELS[name].model_validate(data)
+    except ValidationError as error:
+        raise refusal(error.errors()) from error
+    return action(given.model_dump(by_alias=True))
