@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import drawing, memory, pictures, search, service, waiting, watermark
+from benchmarks import drawing, memory, pictures, search, service, waiting, watchers, watermark
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -21,7 +21,13 @@ def draw(quick: bool) -> list[Row]:
     )
 
 
-PARTS = {"drawing": draw, "memory": memory.rows, "service": service.rows, "pictures": pictures.rows}
+PARTS = {
+    "drawing": draw,
+    "memory": memory.rows,
+    "service": service.rows,
+    "pictures": pictures.rows,
+    "watchers": watchers.rows,
+}
 
 
 SEARCH, WAITING, WATERMARK = "search", "waiting", "watermark"

@@ -52,7 +52,7 @@ def _page(studio: Studio) -> Markup:
         '<p class="lead">A studio for making '
         "pictures with open models, on your own computer. Nothing you write or draw leaves it.</p>"
         "<p>Licence: Apache-2.0. Each model has a licence of its own, shown wherever it can be chosen.</p>"
-        '<p><a class="button" href="/api/docs">Open the API documentation</a></p></section>'
+        '<p><a class="button" href="api/docs">Open the API documentation</a></p></section>'
         '<section class="panel prose"><h3>Starter models and their art</h3>{attribution}</section></div>'
         '<div class="about-side"><section class="panel"><h3>Keyboard</h3><table class="keys">'
         "<tbody>{keys}</tbody></table></section>"

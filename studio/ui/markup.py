@@ -123,7 +123,7 @@ def download_link(asset: Asset, *, words: str = "") -> Markup:
     name = f"{asset.capability}-{asset.seed}-{asset.id[:6]}.png"
     kind = "button" if words else "tool"
     return Markup(
-        '<a class="{}" href="/api/v1/assets/{}" download="{}" aria-label="Download the original" '
+        '<a class="{}" href="api/v1/assets/{}" download="{}" aria-label="Download the original" '
         'title="Download the original">{}{}</a>'
     ).format(kind, asset.id, name, icon("download"), words)
 
@@ -156,7 +156,7 @@ def thumb(asset: Asset, badge: str = "") -> Markup:
     return Markup(
         '<button type="button" class="thumb{star}" data-act="select" data-id="{id}" '
         'aria-label="{prompt}" title="{prompt}">'
-        '<img src="/api/v1/assets/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
+        '<img src="api/v1/assets/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
         '<span class="pic-gone">{gone}File missing</span><span class="thumb-star">{mark}</span>'
         '<span class="tick"></span>{badge}</button>'
     ).format(
@@ -184,7 +184,7 @@ def _value(value: Any) -> str:
 
 def _relatives(title: str, assets: Iterable[Asset], uploads: Iterable[Upload] = ()) -> Markup:
     handed_in = (
-        Markup('<img src="/api/v1/uploads/{id}/thumbnail" alt="{name}" title="{name}">').format(
+        Markup('<img src="api/v1/uploads/{id}/thumbnail" alt="{name}" title="{name}">').format(
             id=each.id, name=each.name
         )
         for each in uploads

@@ -135,7 +135,7 @@ def upload_thumb(upload: Upload, time: float = 0.0) -> Markup:
     badge = _time_words(time) if upload.kind == "clip" else "uploaded"
     return Markup(
         '<button type="button" class="thumb" data-act="select" data-id="{id}" data-time="{time}" aria-label="{name}" '
-        'title="{name}"><img src="/api/v1/uploads/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
+        'title="{name}"><img src="api/v1/uploads/{id}/thumbnail" alt="" loading="lazy" decoding="async">'
         '<span class="pic-gone">{gone}File missing</span><span class="tick"></span>'
         '<span class="thumb-badge">{badge}</span></button>'
     ).format(id=upload.id, name=upload.name, time=time, badge=badge, gone=icon("alert"))
@@ -166,9 +166,9 @@ def _upload_details(upload: Upload) -> Markup:
     rows += [("Handed in", moment_words(upload.created_at)), ("File", size_words(upload.bytes))]
     playable = clip and upload.media_type.startswith("video/")
     shown = (
-        Markup('<video src="/api/v1/uploads/{}" controls muted></video>')
+        Markup('<video src="api/v1/uploads/{}" controls muted></video>')
         if playable
-        else Markup('<img src="/api/v1/uploads/{}" alt="">')
+        else Markup('<img src="api/v1/uploads/{}" alt="">')
     )
     tools = [("clip", "Look through it")] if clip else [("ask", "Ask"), ("caption", "Caption"), ("sort", "Sort")]
     return Markup(
