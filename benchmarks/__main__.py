@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import drawing, memory, pictures, search, service, watermark
+from benchmarks import drawing, memory, pictures, search, service, waiting, watchers, watermark
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -21,10 +21,16 @@ def draw(quick: bool) -> list[Row]:
     )
 
 
-PARTS = {"drawing": draw, "memory": memory.rows, "service": service.rows, "pictures": pictures.rows}
+PARTS = {
+    "drawing": draw,
+    "memory": memory.rows,
+    "service": service.rows,
+    "pictures": pictures.rows,
+    "watchers": watchers.rows,
+}
 
 
-SEARCH, WATERMARK = "search", "watermark"
+SEARCH, WAITING, WATERMARK = "search", "waiting", "watermark"
 """The parts whose rows are of another kind: each has a table and a place in the JSON of its own."""
 
 
@@ -53,8 +59,8 @@ def main() -> int:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=[*PARTS, SEARCH, WATERMARK],
-        default=[*PARTS, SEARCH, WATERMARK],
+        choices=[*PARTS, SEARCH, WAITING, WATERMARK],
+        default=[*PARTS, SEARCH, WAITING, WATERMARK],
         help="which parts to run; of the main table nothing is written then",
     )
     chosen = parser.parse_args()
@@ -77,6 +83,15 @@ def main() -> int:
         print(f"\n{text}" if rows else text)
         if not chosen.quick:
             keep(SEARCH, {SEARCH: {"machine": about, "rows": search.as_json(lines)}}, text)
+    if WAITING in chosen.only:
+        about = machine("torch", "transformers")
+        print(f"measuring {WAITING} ...", file=sys.stderr, flush=True)
+        waited = waiting.rows(chosen.quick)
+        about["load_after"] = machine()["load_before"]
+        text = f"{named(about)}\n\n{waiting.table(waited)}"
+        print(f"\n{text}")
+        if not chosen.quick:
+            keep(WAITING, {WAITING: {"machine": about, "rows": waiting.as_json(waited)}}, text)
     if WATERMARK in chosen.only:
         about = machine("numpy", "pillow", "opencv-python-headless", "scikit-image")
         print(f"measuring {WATERMARK} ...", file=sys.stderr, flush=True)

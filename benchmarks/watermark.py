@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Measured:
     psnr: float
     writing: float
     reading: float
-    """Milliseconds."""
+    """CPU milliseconds."""
     read: dict[str, bool]
 
 
@@ -132,11 +132,11 @@ KINDS: dict[str, tuple[Callable[[int], Iterator[Image.Image]], int]] = {
 
 def measure(picture: Image.Image, seed: int) -> Measured:
     key = watermark.make_key(b"benchmark %d" % seed)
-    started = time.perf_counter()
+    started = time.process_time()
     marked = watermark.embed(picture, key).image
-    written = time.perf_counter()
+    written = time.process_time()
     read = {"PNG": watermark.read(marked) == key}
-    done = time.perf_counter()
+    done = time.process_time()
     for name, (format, quality) in FORMATS.items():
         buffer = io.BytesIO()
         marked.save(buffer, format, quality=quality)
@@ -170,25 +170,37 @@ def rows(quick: bool) -> dict[str, list[Measured]]:
 
 
 def as_json(measured: dict[str, list[Measured]]) -> dict[str, Any]:
-    return {name: [asdict(each) for each in some] for name, some in measured.items()}
+    everything = [each for some in measured.values() for each in some]
+    return {name: summary(some) for name, some in {**measured, "all": everything}.items()}
+
+
+def summary(some: list[Measured]) -> dict[str, Any]:
+    """What a line of the table says of ``some`` pictures; shares in 0..1."""
+    seen = [each.seen for each in some if each.seen is not None]
+    return {
+        "pictures": len(some),
+        "moved": max(each.moved for each in some),
+        "seen": round(statistics.mean(seen), 3),
+        "seen_worst": round(max(seen), 3),
+        "psnr": round(statistics.median(each.psnr for each in some), 1),
+        "writing": round(statistics.median(each.writing for each in some), 2),
+        "reading": round(statistics.median(each.reading for each in some), 2),
+        "read": {name: sum(each.read[name] for each in some) / len(some) for name in ("PNG", *FORMATS)},
+    }
 
 
 def table(measured: dict[str, list[Measured]]) -> str:
-    everything = [each for some in measured.values() for each in some]
     formats = ["PNG", *FORMATS]
     lines = [
         "| pictures | most levels a pixel moved | mean CIEDE2000 on flat areas (worst picture) | PSNR, dB | "
-        "ms to write, to read | " + " | ".join(f"read from {name}" for name in formats) + " |",
+        "CPU ms to write, to read | " + " | ".join(f"read from {name}" for name in formats) + " |",
         "| --- " * (5 + len(formats)) + "|",
     ]
-    for name, some in [*measured.items(), ("all", everything)]:
-        seen = [each.seen for each in some if each.seen is not None]
-        shares = [f"{sum(each.read[format] for each in some) / len(some):.1%}" for format in formats]
+    for name, row in as_json(measured).items():
         lines.append(
-            f"| {len(some)} {name} | {max(each.moved for each in some)} | "
-            f"{statistics.mean(seen):.2f} ({max(seen):.2f}) | "
-            f"{statistics.median(each.psnr for each in some):.1f} | "
-            f"{statistics.median(each.writing for each in some):.1f}, "
-            f"{statistics.median(each.reading for each in some):.1f} | " + " | ".join(shares) + " |"
+            f"| {row['pictures']} {name} | {row['moved']} | {row['seen']:.2f} ({row['seen_worst']:.2f}) | "
+            f"{row['psnr']} | {row['writing']:.1f}, {row['reading']:.1f} | "
+            + " | ".join(f"{row['read'][format]:.1%}" for format in formats)
+            + " |"
         )
     return "\n".join(lines)

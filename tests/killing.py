@@ -61,9 +61,9 @@ def kill_again_and_again(settings: Settings, *, jobs: int, kills: int, seed: int
             worker = _worker(server)
             if worker is None:
                 continue
-            if dice.random() < 0.8:  # the others may be hit while they start
+            if dice.random() < 0.7:  # the others may be hit while they start
                 _until_it_draws(server, settings)
-            _stay(server, dice.uniform(0.0, 0.6))
+            _stay(server, dice.uniform(0.0, 2.0))
             if what == "worker":
                 with contextlib.suppress(psutil.NoSuchProcess):
                     worker.kill()

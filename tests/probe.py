@@ -93,6 +93,7 @@ class Look(Capability):
     name = "look"
     title = "Look"
     summary = "Tell the colour of pictures."
+    light = 2
     request = LookRequest
     makes = "records"
     priority = 10

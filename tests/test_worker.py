@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from PIL import Image
 
 from studio import Studio
 from studio.errors import StudioError
@@ -147,6 +148,20 @@ class TestEveryExecutor:
         times = [moment for job in over for moment in (job.started_at, job.finished_at) if moment]
         assert len(times) == 6
         assert times == sorted(times)
+
+    def test_a_small_answer_does_not_wait_behind_a_drawing(self, either: Studio) -> None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (16, 16), "red").save(buffer, "PNG")
+        picture = either.library.add(buffer.getvalue(), "red.png", user="local").id
+        drawing = submit(either, steps=1000, step_seconds=0.1)
+        at_step(either, drawing, 1)
+        small = either.jobs.submit("look", {"pictures": [picture]}, user="local")
+        large = either.jobs.submit("look", {"pictures": [picture] * 3}, user="local")
+        over = either.jobs.wait(small.id, user="local", timeout=PATIENCE)
+        assert (over.status, over.results) == ("done", 1)
+        assert either.jobs.get(large.id, user="local").status == "queued"
+        assert either.jobs.cancel(drawing.id, user="local").status == "running"
+        assert follow(either, large)[-1].job.status == "done"
 
     def test_a_refusal_inside_the_job_names_its_field(self, either: Studio) -> None:
         over = follow(either, submit(either, fault="refuse"))[-1].job

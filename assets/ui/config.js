@@ -9,7 +9,6 @@
  * @property {{name: string, words: string, preview: string}[]} styles Prompt styles with a preview, relative to here.
  * @property {{prompt: string, preview: string}[]} examples Prompts that an empty stage offers.
  * @property {string[]} anything Prompts for models that draw anything.
- * @property {boolean} checks Whether prompts can be checked against what a model knows.
  */
 /** @typedef {(element: HTMLElement, server: Record<string, (data: object) => Promise<any>>) => void} Mount */
 /**
@@ -25,7 +24,7 @@
 const left = /** @type {any} */ (globalThis).studio;
 
 /** @type {Config} */
-const nothing = { tabs: [], titles: {}, draws: {}, samplers: {}, styles: [], examples: [], anything: [], checks: false };
+const nothing = { tabs: [], titles: {}, draws: {}, samplers: {}, styles: [], examples: [], anything: [] };
 
 export const config = left?.config ?? nothing;
 

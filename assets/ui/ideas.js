@@ -1,10 +1,9 @@
 /* What to draw: words a small model knows, prompt styles with previews, words that the model does not know. */
 import { api } from "./api.js";
 import { config } from "./config.js";
-import { Button } from "./controls.js";
 import { computed, html, signal, useEffect } from "./html.js";
 import { $, write } from "./gradio.js";
-import { route } from "./route.js";
+import { go, route } from "./route.js";
 import { forms } from "./session.js";
 
 /** @typedef {{objects: string[], styles: string[], colours: Record<string, string>, examples: string[], limits: string}} Vocabulary */
@@ -94,32 +93,31 @@ export function Ideas() {
 
 /* -- words that the model does not know ------------------------------------------------------------------------ */
 
-/** @typedef {{word: string, start: number, end: number, nearest: string[]}} Unknown */
-const check = signal(/** @type {{prompt: string, unknown: Unknown[], notes: string[], model: string}} */ ({ prompt: "", unknown: [], notes: [], model: "" }));
+/** @typedef {{word: string, nearest: string[]}} Unknown */
+const check = signal(/** @type {{prompt: string, unknown: Unknown[], note: string}} */ ({ prompt: "", unknown: [], note: "" }));
 const PAUSE = 500;
 
-/** Words under the prompt: what the chosen model will not understand, and what it knows instead. @param {{tab: string}} props */
+/** Under the prompt: words that the chosen model does not know, and what it knows instead. @param {{tab: string}} props */
 export function PromptNotes({ tab }) {
   const model = String(forms.value[tab]?.model ?? "");
   const text = prompt.value;
   useEffect(() => {
-    if (!config.checks) return undefined;
+    if (!text.trim()) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(async () => {
-      if (!text.trim()) return void (check.value = { prompt: text, unknown: [], notes: [], model: "" });
-      const query = new URLSearchParams({ prompt: text.slice(0, 4000), model });
+      const query = new URLSearchParams({ prompt: text.slice(0, 2000), model });
       const found = await api(`/prompts/check?${query}`, { signal: stop.signal }).catch(() => null);
-      if (found) check.value = { prompt: text, unknown: found.unknown ?? [], notes: found.notes ?? [], model: found.real_model ?? "" };
+      if (found) check.value = { prompt: text, unknown: found.unknown, note: found.note };
     }, PAUSE);
     return () => (clearTimeout(timer), stop.abort());
   }, [text, model]);
-  const { unknown, notes } = check.value;
-  if (check.value.prompt !== text || (!unknown.length && !notes.length)) return null;
+  const { unknown, note } = check.value;
+  if (check.value.prompt !== text || !(note || unknown.length)) return null;
+  const near = unknown.filter((each) => each.nearest.length).slice(0, 4);
   return html`<div class="prompt-notes" role="status">
-    ${unknown.slice(0, 6).map((each) => html`<p key=${each.word}>
-      This model does not know <mark>${each.word}</mark>.${" "}
-      ${each.nearest.length > 0 && html`It knows ${each.nearest.slice(0, 3).map((near) => html`<${Button} class="chip" key=${near} onClick=${() => setPrompt(replaceWord(text, each.word, near))}>${near}<//> `)}`}</p>`)}
-    ${notes.map((note) => html`<p key=${note}>${note}</p>`)}
+    <p>${note} <button type="button" class="link" onClick=${() => go({ tab: "models" })}>Models that draw anything</button></p>
+    ${near.map((each) => html`<p key=${each.word}>Instead of <mark>${each.word}</mark>: ${each.nearest.slice(0, 3).map(
+      (word) => html`<button type="button" class="chip" key=${word} onClick=${() => setPrompt(replaceWord(text, each.word, word))}>${word}</button>`)}</p>`)}
   </div>`;
 }
 

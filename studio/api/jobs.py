@@ -42,6 +42,7 @@ def add_capabilities(v1: APIRouter, studio: Studio) -> None:
 def _submit_route(studio: Studio, capability: Capability) -> Callable[..., Submitted]:
     def submit(
         body: Request,
+        request: HttpRequest,
         response: Response,
         user: User,
         idempotency_key: Annotated[
@@ -49,7 +50,7 @@ def _submit_route(studio: Studio, capability: Capability) -> Callable[..., Submi
         ] = None,
     ) -> Submitted:
         job = studio.jobs.submit(capability.name, body, user=user, source="api", idempotency_key=idempotency_key)
-        response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+        response.headers["Location"] = f"{request.scope.get('root_path', '')}/api/v1/jobs/{job.id}"
         return Submitted(id=job.id)
 
     submit.__annotations__["body"] = Annotated[capability.request, Body()]

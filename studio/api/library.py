@@ -98,8 +98,9 @@ def add_library(v1: APIRouter, studio: Studio) -> None:
         return zipped(library, body.ids, user)
 
     @v1.get("/pictures/{id}", tags=["library"])
-    def get_any_picture(id: str, user: User) -> Picture:
+    def get_any_picture(id: str, request: HttpRequest, user: User) -> Picture:
         """What is known of a gallery picture or an upload, and where its file is."""
         source = library.source(id, user=user)
-        url = f"/api/v1/{'uploads' if library.has(id, user=user) else 'assets'}/{id}"
+        root = request.scope.get("root_path", "")
+        url = f"{root}/api/v1/{'uploads' if library.has(id, user=user) else 'assets'}/{id}"
         return Picture(**asdict(source), url=url, thumbnail=f"{url}/thumbnail")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -27,7 +28,7 @@ PING_SECONDS = 15.0
 """Between signs of life while nothing happens."""
 REMEMBERED = 256
 """Encoded events that the next reader may ask for."""
-_PACE = 0.02, 0.001
+_PACE = 0.02, 0.004
 """Seconds of rest after progress was told: always, and for each open stream."""
 
 Kind = Literal["one", "all"]
@@ -65,8 +66,8 @@ class Streams:
 
     @property
     def rest(self) -> float:
-        """Seconds between two events of mere progress on one stream."""
-        return _PACE[0] + _PACE[1] * self._open
+        """Seconds between two events of mere progress on one stream; other ones on another, lest all write at once."""
+        return (_PACE[0] + _PACE[1] * self._open) * random.uniform(0.7, 1.3)
 
     def encode(self, event: JobEvent | WorkerEvent, *, request: bool, kind: Kind) -> bytes:
         """``request`` tells of a job all of its request, which does not change and may be long."""

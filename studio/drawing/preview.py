@@ -14,6 +14,9 @@ PREVIEW_SECONDS = 0.1
 PREVIEW_SHARE = 0.025
 """Previews may cost this share of the time between them."""
 
+_costs: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+"""Seconds that the last preview took, by autoencoder: the first of the next picture waits its share as well."""
+
 _projections: WeakKeyDictionary[Any, torch.Tensor | None] = WeakKeyDictionary()
 
 
@@ -23,7 +26,7 @@ class Preview:
     def __init__(self, pipe: Any, width: int, height: int) -> None:
         self._pipe = pipe
         self._width, self._height = width, height
-        self._next = 0.0
+        self._next = time.perf_counter() + _costs.get(pipe.vae, 0.0) / PREVIEW_SHARE
 
     def __call__(self, latents: torch.Tensor) -> Image | None:
         """A picture of the first of ``latents`` (B, C, h, w) or (B, h*w, C); None when it is too soon for one."""
@@ -32,6 +35,7 @@ class Preview:
             return None
         image = self.render(latents)
         ended = time.perf_counter()
+        _costs[self._pipe.vae] = ended - started
         self._next = ended + max(PREVIEW_SECONDS, (ended - started) / PREVIEW_SHARE)
         return image
 

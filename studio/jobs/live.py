@@ -93,16 +93,18 @@ class Subscription:
         with self._lock:
             if self._closed:
                 return
+            first = not self._events  # later ones are taken with it, without waking the reader again
             at, earlier = next(
                 ((at, each) for at, each in reversed([*enumerate(self._events)]) if _same(each, event)), (-1, None)
             )
             if earlier is not None and _overtakes(event, earlier):
                 del self._events[at]
-                if isinstance(event, JobEvent) and isinstance(earlier, JobEvent):
-                    event = replace(event, preview=event.preview or earlier.preview)
+                if isinstance(event, JobEvent) and isinstance(earlier, JobEvent) and not event.preview:
+                    event = replace(event, preview=earlier.preview)
             self._events.append(event)
             self._closed |= len(self._events) > MOST_PENDING
-        self._wake()
+        if first or self._closed:
+            self._wake()
 
     def take(self) -> list[Event]:
         with self._lock:

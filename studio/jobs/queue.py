@@ -246,7 +246,7 @@ class Jobs:
         lane = state.light if state and self.light.fits(family) else state
         if state is None or lane is None or lane.status in ("starting", "stopped"):
             return "the model is being loaded"
-        return "the studio is busy with another job"
+        return "the studio is busy with another job" if lane is state else "this computer is busy"
 
     def recover(self) -> None:
         """At start, before the executor: take up again what the last end of the server left."""

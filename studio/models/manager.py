@@ -51,6 +51,12 @@ class _Row:
     relief: int = 0
     pins: int = 0
     """Uses that are under way; above 0 it is never put away."""
+    clean: Snapshot | None = None
+    """Of the row as it was loaded, where it has not been moved since."""
+
+    def move(self, device: str) -> None:
+        self.loaded.move(device)
+        self.device, self.clean = device, None
 
     @property
     def family(self) -> Family:
@@ -126,7 +132,7 @@ class ModelManager:
             view = base.loaded.view(spec)
             view.extras = views
             for row in rows:
-                undo.callback(self._restore, row, Snapshot(row.loaded.modules(), row.loaded.components))
+                undo.callback(self._restore, row, self._snapshot(row))
             base.tasks.add(spec.task)
             for row, shown in ((base, view), *zip(others, views.values(), strict=True)):
                 if relief >= 2:
@@ -166,6 +172,15 @@ class ModelManager:
             row.pins -= 1
             row.last_used = time.time()
 
+    def _snapshot(self, row: _Row) -> Snapshot:
+        """How the row is now: as after the last use, unless this one is within another."""
+        if row.clean is None or row.pins > 1:
+            found = Snapshot(row.loaded.modules(), row.loaded.components)
+            if row.pins > 1:
+                return found
+            row.clean = found
+        return row.clean
+
     def _restore(self, row: _Row, before: Snapshot) -> None:
         if not before.restore() and self._loaded.get(row.family.id) is row:
             log.info("The weights of %s were changed by a job; they are loaded afresh at the next use.", row.family.id)
@@ -201,8 +216,7 @@ class ModelManager:
         if row.device != target:
             if target == self.device:
                 self._make_room(row.bytes, row)
-            row.loaded.move(target)
-            row.device = target
+            row.move(target)
         row.last_used = time.time()
         return row
 
@@ -225,8 +239,7 @@ class ModelManager:
         target = loaded.waits_on(self.device, row.relief)
         if target != row.device:
             self._make_room(row.bytes, None)
-            loaded.move(target)
-            row.device = target
+            row.move(target)
         self._loaded[family.id] = row
         log.info(
             "loaded %s: %.2f GB in %.1f s on %s", family.id, row.bytes / GB, time.perf_counter() - started, row.device
@@ -268,8 +281,7 @@ class ModelManager:
             self._drop(rows)
             return
         for row in rows:
-            row.loaded.move("cpu")
-            row.device = "cpu"
+            row.move("cpu")
         release()
 
     def _climb(self, spec: PipelineSpec, relief: int) -> None:
@@ -286,7 +298,7 @@ class ModelManager:
         for row in rows:
             del self._loaded[row.family.id]
             modules += [weakref.ref(module) for module in row.loaded.modules()]
-            row.loaded = None  # type: ignore[assignment]
+            row.loaded = row.clean = None  # type: ignore[assignment]
         if any(module() is not None for module in modules):
             # Only where something refers to itself: a collection walks all objects of the libraries.
             gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import torch
@@ -31,19 +32,20 @@ class Snapshot:
     """The object graph of all components: which attributes, children, hooks and tensors every module has.
 
     Putting it back undoes everything that patches modules from outside (hooks, PEFT layers, attention processors,
-    overridden ``forward``, tiling flags), whoever did it. About 5 microseconds per module: 15 ms for SDXL.
+    overridden ``forward``, tiling flags), whoever did it. One that has put everything back describes the next use as
+    well, which saves taking it.
     """
 
     def __init__(self, modules: Sequence[torch.nn.Module], components: Mapping[str, Any]) -> None:
         """Of ``modules``, and of the tokenizers among ``components``."""
         self._roots = list(modules)
-        self._modules: list[tuple[torch.nn.Module, dict[str, Any], list[tuple[str, Any]]]] = []
+        self._modules: list[tuple[torch.nn.Module, dict[str, Any], list[tuple[Any, Any]]]] = []
         self._tensors: list[tuple[torch.Tensor, int, torch.dtype]] = []
         for root in self._roots:
             for module in root.modules():
                 state = dict(module.__dict__)
-                held = [(name, state[name]) for name in _CONTAINERS if name in state]
-                self._modules.append((module, state, [(name, value.copy() if value else None) for name, value in held]))
+                held = [state[name] for name in _CONTAINERS if name in state]
+                self._modules.append((module, state, [(value, value.copy() if value else None) for value in held]))
                 tensors = [*module._parameters.values(), *module._buffers.values()]
                 self._tensors += [(each, each._version, each.dtype) for each in tensors if each is not None]
         self._tokenizers = [
@@ -56,7 +58,7 @@ class Snapshot:
     def restore(self) -> bool:
         """Put everything back. False when weights or a vocabulary were changed in place, which cannot be undone."""
         # PEFT merges adapters through ``.data``, which the version counters below do not see.
-        same = not any(getattr(module, "merged_adapters", None) for root in self._roots for module in root.modules())
+        same = not any(module.__dict__.get("merged_adapters") for root in self._roots for module in root.modules())
         for root in self._roots:
             if getattr(root, "_hf_hook", None) is not None:
                 from accelerate.hooks import remove_hook_from_module
@@ -64,18 +66,18 @@ class Snapshot:
                 remove_hook_from_module(root, recurse=True)
         for module, state, inner in self._modules:
             now = module.__dict__
-            for name in [name for name in now if name not in state]:
-                del now[name]
-            for name, value in state.items():
-                if now.get(name) is not value:
-                    now[name] = value
-            for name, saved in inner:
-                held = now[name]
+            if not _equal(now, state):
+                for name in [name for name in now if name not in state]:
+                    del now[name]
+                for name, value in state.items():
+                    if now.get(name) is not value:
+                        now[name] = value
+            for held, saved in inner:
                 if saved is None:
                     if held:
                         held.clear()
                 elif isinstance(held, dict):
-                    if len(held) != len(saved) or any(held.get(key) is not saved[key] for key in saved):
+                    if not _equal(held, saved):
                         held.clear()
                         held.update(saved)
                 elif held != saved:
@@ -89,6 +91,11 @@ class Snapshot:
             if _device_of(root) != device:
                 root.to(device)
         return same and all(len(tokenizer) == size for tokenizer, size in self._tokenizers)
+
+
+def _equal(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether two mappings hold the very same objects, told without a loop in Python: this runs for every module."""
+    return len(now) == len(before) and all(map(is_, now.values(), before.values())) and all(map(is_, now, before))
 
 
 def _device_of(module: torch.nn.Module) -> torch.device:

@@ -108,7 +108,7 @@ def _page(name: str, studio: Studio) -> None:
     {"gallery": gallery, "understand": understand, "models": models, "about": about}[name].build(studio)
 
 
-def config(studio: Studio, api: FastAPI) -> dict[str, Any]:
+def config(studio: Studio) -> dict[str, Any]:
     """What the scripts are told once."""
     drawing = _drawing(studio)
     previews = json.loads((ASSETS / "previews" / "previews.json").read_text(encoding="utf-8"))
@@ -120,7 +120,6 @@ def config(studio: Studio, api: FastAPI) -> dict[str, Any]:
         "styles": previews["styles"],
         "examples": previews["examples"],
         "anything": _ANYTHING,
-        "checks": any(getattr(route, "path", "") == "/api/v1/prompts/check" for route in api.routes),
     }
 
 
@@ -143,7 +142,7 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
         ssr_mode=False,
         favicon_path=str(Path(ASSETS) / "favicon.svg"),
         theme=StudioTheme(),
-        head=files.tags(_LEFT.format(config=script_json(config(studio, api))))
+        head=files.tags(_LEFT.format(config=script_json(config(studio))))
         + '<meta name="color-scheme" content="light dark">',
     )
     demo.has_launched = True  # without this a mounted app skips every check of file paths (gradio 6.31)

@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 BEAT_EVERY = 1.0
 POISONED = 70
 """Exit code after a device error that only a new process gets rid of."""
-NICE = {"main": 5, "light": 2}
-"""The page, the API and whatever else runs on this computer answer first; small answers go before drawings."""
+NICE = {"main": 5, "light": 0}
+"""The page, the API, small answers and whatever else runs on this computer go before drawings."""
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WARM_AFTER = 3.0
+"""Seconds of rest after which the light lane is made ready for the first search."""
 LOOK_EVERY = 5.0
 """Seconds between two looks into the queue when nothing tells of it."""
 
@@ -57,7 +59,7 @@ class Supervisor:
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._commands: deque[tuple[Literal["load", "unload"], str]] = deque()
-        self._look_at = 0.0
+        self._look_at = self._rests_since = 0.0
         patience = patience or Patience()
         light = light_settings(settings)
         self._main_lane = WorkerProcess("main", settings, self._leases, capabilities, patience, self._inbox)
@@ -129,8 +131,8 @@ class Supervisor:
             lane.heard(process, answer)
             if lane.state.status != before:
                 self._look_at = 0.0
-                if lane is self._main_lane and lane.state.status == "ready":
-                    self._warm()
+                if lane is self._main_lane:
+                    self._rests_since = time.monotonic()
         elif what == "died":
             lane, process, why = value
             lane.died(process, why)
@@ -147,17 +149,20 @@ class Supervisor:
             (self._beside if fits else self._main_lane).read(value)
 
     def _warm(self) -> None:
-        """Load what will be asked for. Once: if that kills a worker, the next one starts without."""
+        """Load what will be asked for, the light lane's part once nobody asks for anything else. Once: if that kills a
+        worker, the next one starts without."""
         if self._preload:
             self._preload = False
             self._warm_beside = True
             self._commands.append(("load", self._settings.default_family))
-        elif self._warm_beside:
+        elif self._warm_beside and time.monotonic() - self._rests_since > WARM_AFTER:
             self._warm_beside = False
             if model := self._light_lane.search_model():
                 self.read(model, ["a picture"])
 
     def _work(self) -> None:
+        if self._main_lane.free:
+            self._warm()
         if self._main_lane.free and self._commands:
             self._main_lane.command(*self._commands.popleft())
         elif time.monotonic() >= self._look_at:

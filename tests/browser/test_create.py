@@ -278,6 +278,15 @@ def test_a_style_with_a_preview_adds_its_words_and_takes_them_away(page: Page) -
     expect(prompt).to_have_value("a fox")
 
 
+def test_words_that_the_model_does_not_know_are_named_and_replaced(page: Page) -> None:
+    write(page, "a giraffe on a blue background")
+    note = page.locator(".prompt-notes")
+    expect(note).to_contain_text("giraffe")
+    expect(note.get_by_role("button", name="Models that draw anything")).to_be_visible()
+    write(page, "a fox on a blue background")
+    expect(note).to_have_count(0)
+
+
 def test_the_form_and_the_picture_survive_a_reload(page: Page, server: Server) -> None:
     (asset,) = server.draw("a red apple on a blue background", seed=3)
     page.locator(f"#filmstrip [data-cell='{asset}']").click()
