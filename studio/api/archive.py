@@ -38,11 +38,12 @@ def zipped(library: Library, ids: Sequence[str], user: str) -> StreamingResponse
                 pack.write(library.file(id, user=user), name)
             except (StudioError, OSError):
                 missing.append(name)
-        if not pack.filelist:
-            archive.close()
-            raise StudioError("None of these pictures has a file here: choose others.", status=404)
+        found = len(pack.filelist)
         if missing:
             pack.writestr("missing.txt", "These files are missing from the data folder:\n" + "\n".join(missing) + "\n")
+    if not found:
+        archive.close()
+        raise StudioError("None of these pictures has a file here: choose others.", status=404)
     length = archive.tell()
     archive.seek(0)
     headers = {"Content-Disposition": 'attachment; filename="pictures.zip"', "Content-Length": str(length)}
