@@ -120,10 +120,17 @@ function openGuide(event) {
   event.preventDefault();
   /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog[open]"))?.dispatchEvent(new Event("cancel", { cancelable: true }));
   go({ tab: "about" });
-  const guide = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#guide"));
-  if (!guide) return;
-  guide.open = true;
-  setTimeout(() => (guide.scrollIntoView({ block: "start" }), guide.querySelector("summary")?.focus({ preventScroll: true })), 100);
+  const show = () => {
+    const guide = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#guide"));
+    if (!guide?.getClientRects().length) {
+      if (route.value.tab === "about") requestAnimationFrame(show); // Gradio draws the tab when it is opened
+      return;
+    }
+    guide.open = true;
+    guide.scrollIntoView({ block: "start" });
+    guide.querySelector("summary")?.focus({ preventScroll: true });
+  };
+  show();
 }
 
 /** What works without the hub, and the ways to bring a model. */
