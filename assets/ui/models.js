@@ -120,10 +120,11 @@ function openGuide(event) {
   event.preventDefault();
   /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog[open]"))?.dispatchEvent(new Event("cancel", { cancelable: true }));
   go({ tab: "about" });
+  let patience = 300; // frames
   const show = () => {
     const guide = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#guide"));
     if (!guide?.getClientRects().length) {
-      if (route.value.tab === "about") requestAnimationFrame(show); // Gradio draws the tab when it is opened
+      if (route.value.tab === "about" && patience--) requestAnimationFrame(show); // Gradio draws the tab when it is opened
       return;
     }
     guide.open = true;
