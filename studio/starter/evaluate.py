@@ -302,7 +302,7 @@ def measure(pack: Path, world: World, docs: Path) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m studio.starter.evaluate", description=__doc__)
     parser.add_argument("--pack", type=Path, default=ROOT / "assets/starter")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache/starter")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/creative-studio/starter")
     parser.add_argument("--sprites", type=Path, help="a saved pack of sprites to use instead of the fetched art")
     parser.add_argument("--preset", default="cpu", help="whose training logs are drawn")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 2), help="for drawing; timing takes 2")

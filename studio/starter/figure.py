@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from studio.starter.vocabulary import COLOURS, article
 
+PERSON = "person"
 JOINTS = (
     "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
     "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye", "left eye",
@@ -43,7 +44,21 @@ class Figure:
     hair: tuple[int, int, int]
     background: str
     arms: str
+    legs: str
     seed: int
+
+    @property
+    def unit(self) -> float:
+        """The torso's length, in 0..1 of the picture."""
+        at = self.joints
+        return math.dist(at[1], ((at[8][0] + at[11][0]) / 2, (at[8][1] + at[11][1]) / 2))
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the drawing, in 0..1: the joints with hands, hair and shoes around them."""
+        xs, ys, unit = [x for x, _ in self.joints], [y for _, y in self.joints], self.unit
+        top = min(min(ys) - 0.11 * unit, self.joints[0][1] - 0.36 * unit)
+        return min(xs) - 0.13 * unit, top, max(xs) + 0.13 * unit, max(ys) + 0.17 * unit
 
     def caption(self) -> str:
         return (
@@ -52,25 +67,32 @@ class Figure:
         )
 
 
-def figure(seed: int) -> Figure:
-    """A person in a random pose, scaled so that every joint lies inside the picture."""
+def figure(seed: int, background: str = "", roam: bool = False) -> Figure:
+    """A person in a random pose, scaled so that every joint lies inside the picture; `roam` lets it stand off the
+    middle and be smaller."""
     rng = random.Random(f"figure-{seed}")
     raw = _pose(rng)
     xs, ys = [x for x, _ in raw], [y for _, y in raw]
+    wide, high = max(xs) - min(xs), max(ys) - min(ys)
     # The head reaches above the eyes and the hands beyond the wrists: leave room for them.
-    scale = rng.uniform(0.62, 0.72) / max(max(ys) - min(ys), (max(xs) - min(xs)) * 0.9)
+    scale = rng.uniform(0.58 if roam else 0.62, 0.72) / max(high, wide * 0.9)
     mid_x, mid_y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
-    cx, cy = 0.5 + rng.uniform(-0.03, 0.03), 0.53 + rng.uniform(-0.02, 0.02)
+    if roam:
+        x_room, y_room = max(0.0, 0.4 - scale * wide / 2), max(0.0, 0.38 - scale * high / 2)
+        cx, cy = 0.5 + rng.uniform(-x_room, x_room), 0.53 + rng.uniform(-y_room, y_room)
+    else:
+        cx, cy = 0.5 + rng.uniform(-0.03, 0.03), 0.53 + rng.uniform(-0.02, 0.02)
     joints = tuple((cx + (x - mid_x) * scale, cy + (y - mid_y) * scale) for x, y in raw)
-    background = rng.choice(tuple(COLOURS))
+    background = background or rng.choice(tuple(COLOURS))
     free = [c for c in COLOURS if c != background]
     shirt = rng.choice(free)
     trousers = rng.choice([c for c in free if c != shirt])
     raised = sum(joints[w][1] < joints[1][1] for w in (4, 7))
     arms = ("arms down", "one arm raised", "both arms raised")[raised]
+    legs = "legs apart" if abs(joints[10][0] - joints[13][0]) > 0.85 * scale else "legs together"
     # Hands and face must stand out from the ground.
     skins = [s for s in SKINS if max(abs(a - b) for a, b in zip(s, COLOURS[background], strict=True)) > 50]
-    return Figure(joints, shirt, trousers, rng.choice(skins), rng.choice(HAIR), background, arms, seed)
+    return Figure(joints, shirt, trousers, rng.choice(skins), rng.choice(HAIR), background, arms, legs, seed)
 
 
 def _pose(rng: random.Random) -> list[tuple[float, float]]:
@@ -108,11 +130,19 @@ def _pose(rng: random.Random) -> list[tuple[float, float]]:
 
 def picture(person: Figure, size: int = 64) -> Image.Image:
     """The person as an RGB drawing, `size` x `size`."""
+    canvas = Image.new("RGB", (size, size), COLOURS[person.background])
+    drawn = layer(person, size)
+    canvas.paste(drawn, (0, 0), drawn)
+    return canvas
+
+
+def layer(person: Figure, size: int = 64) -> Image.Image:
+    """The person alone as RGBA, `size` x `size`, nothing around it."""
     big = size * 4
-    canvas = Image.new("RGB", (big, big), COLOURS[person.background])
+    canvas = Image.new("RGBA", (big, big), (*COLOURS[person.background], 0))
     pen = ImageDraw.Draw(canvas)
     at = [(x * big, y * big) for x, y in person.joints]
-    unit = math.dist(at[1], ((at[8][0] + at[11][0]) / 2, (at[8][1] + at[11][1]) / 2))  # the torso's length
+    unit = person.unit * big
     shirt, trousers = COLOURS[person.shirt], COLOURS[person.trousers]
 
     def limb(points: list[int], width: float, fill: tuple[int, int, int]) -> None:

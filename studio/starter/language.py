@@ -6,11 +6,14 @@ import random
 import re
 from typing import TYPE_CHECKING
 
+from studio.starter import placing
 from studio.starter.art import Art
 from studio.starter.vocabulary import COLOURS, NO_ARTICLE, STYLE_WORDS, SYNONYMS, article, plural
 
 if TYPE_CHECKING:
-    from studio.starter.world import Placed, Question, Scene
+    from studio.starter.figure import Figure
+    from studio.starter.questions import Question
+    from studio.starter.world import Placed, Scene
 
 LEADS = (
     "",
@@ -41,6 +44,26 @@ SINGULAR_STYLES = {
 COUNT_WORDS = {2: ("two", "two", "2", "a pair of", "a couple of"), 3: ("three", "three", "3", "a group of three")}
 BIG = ("large", "big", "huge", "giant")
 SMALL = ("small", "little", "tiny")
+IN_THE = ("in the {p}", "at the {p}", "in the {p} corner", "placed {p}")
+WHERE = {
+    "middle": ("in the middle", "in the centre", "in the center", "centred"),
+    "left": ("on the left", "on the left side", "at the left"),
+    "right": ("on the right", "on the right side", "at the right"),
+    "top": ("at the top", "at the top", "in the upper part"),
+    "bottom": ("at the bottom", "at the bottom", "in the lower part"),
+}  # fmt: skip
+PERSONS = ("a person", "a person", "a person", "a figure", "somebody", "a standing person")
+SHIRTS = ("shirt", "shirt", "t-shirt", "top", "pullover")
+TROUSERS = ("trousers", "trousers", "pants")
+ARMS = {
+    "arms down": ("arms down", "with arms down", "arms hanging"),
+    "one arm raised": ("one arm raised", "with one arm raised", "raising one arm", "waving"),
+    "both arms raised": ("both arms raised", "with both arms raised", "arms up", "with raised arms"),
+}
+LEGS = {
+    "legs apart": ("legs apart", "with legs apart"),
+    "legs together": ("legs together", "with legs together"),
+}
 
 
 class Phrasing:
@@ -107,13 +130,16 @@ class Phrasing:
     def _subject(self, scene: Scene, style: str) -> str:
         rng = self.rng
         first = scene.objects[0]
+        if scene.person:
+            return self._person(scene.person) + self._where(first, 0.4)
         if scene.layout == "single":
+            size = self._size(first)
             if (
                 style.endswith(("design", "vector", "drawing", "rendered", "render", "art", "sticker"))
                 and rng.random() < 0.5
             ):
-                return f"{self.noun(first, bare=0.6)}, {style}"
-            return self.noun(first, style)
+                return f"{self.noun(first, size, bare=0.6)}{self._where(first)}, {style}"
+            return self.noun(first, f"{size} {style}") + self._where(first)
         if scene.layout == "count":
             n = len(scene.objects)
             colour = self.art.colour_word(first.name, first.style) if rng.random() < 0.15 else ""
@@ -123,6 +149,40 @@ class Phrasing:
         if scene.layout == "large_small":
             return self._sizes(a, b)
         return self._relation(scene, a, b)
+
+    def _size(self, placed: Placed) -> str:
+        """An adjective for its size, about as often as not."""
+        size = placing.size_word(placed.box)
+        if size == "medium" or self.rng.random() < 0.45:
+            return ""
+        return self.rng.choice(SMALL if size == "small" else BIG)
+
+    def _where(self, placed: Placed, often: float = 0.55) -> str:
+        """` at the top left`, or nothing, where no word fits or none is wanted."""
+        place, rng = placing.place_word(placed.box), self.rng
+        if not place or rng.random() > often * (0.6 if place == "middle" else 1.0):
+            return ""
+        if place in WHERE:
+            return f" {rng.choice(WHERE[place])}"
+        other = place.replace("top", "upper").replace("bottom", "lower")
+        return " " + rng.choice(IN_THE).format(p=rng.choice((place, place, other)))
+
+    def _person(self, person: Figure) -> str:
+        """Clothes, arms and legs, each of which may be left out."""
+        rng = self.rng
+        worn = []
+        if rng.random() < 0.85:
+            worn.append(f"{article(person.shirt)} {rng.choice(SHIRTS)}")
+        if rng.random() < 0.8:
+            worn.append(f"{person.trousers} {rng.choice(TROUSERS)}")
+        text = rng.choice(PERSONS)
+        if worn:
+            text += rng.choice((" in ", " in ", " wearing ", " with ")) + " and ".join(worn)
+        if rng.random() < 0.8:
+            text += rng.choice((", ", " ", ", ")) + rng.choice(ARMS[person.arms])
+        if rng.random() < 0.3:
+            text += f", {rng.choice(LEGS[person.legs])}"
+        return text
 
     def _sizes(self, big: Placed, small: Placed) -> str:
         rng = self.rng
@@ -207,6 +267,14 @@ REPHRASED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"is the (.+) larger than the (.+)\?", (
             "is the {0} bigger than the {1}?", "is the {1} smaller than the {0}?",
         )),
+        (r"is the (.+) large or small\?", (
+            "is the {0} big or small?", "how large is the {0}?", "how big is the {0}?",
+        )),
+        (r"what colour is the shirt\?", (
+            "what color is the shirt?", "which colour is the shirt?", "the shirt's colour?",
+        )),
+        (r"what colour are the trousers\?", ("what color are the pants?", "which colour are the trousers?")),
+        (r"what are the arms doing\?", ("where are the arms?", "how are the arms?", "are the arms up or down?")),
     )
 )  # fmt: skip
 NUMBERS = {"1": "one", "2": "two", "3": "three"}
@@ -233,6 +301,8 @@ def describe_plainly(scene: Scene) -> tuple[str, str]:
         return f"{NUMBERS[str(len(names))]} {scene.style} {plural(names[0])} {ground}", things
     first = article(names[0])
     styled = article(f"{scene.style} {names[0]}")
+    if scene.person:
+        return f"a person in {article(scene.person.shirt)} shirt, {scene.person.arms}, {ground}", first
     if scene.layout == "single":
         return f"{styled} {ground}", first
     a, b = scene.objects

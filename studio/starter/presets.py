@@ -45,17 +45,17 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
-        name="cpu", size=64, scenes=20_000, objects=PROMISED, styles=PROMISED_STYLES,
-        minutes={"vae": 21, "clip": 40, "judge": 9, "painter": 95, "blip": 60},
-        vae_width=32, vae_encoder_blocks=(0, 3, 4), vae_decoder_blocks=(4, 3, 1), latent_channels=6, vae_batch=32,
+        name="cpu", size=128, scenes=60_000, objects=PROMISED, styles=PROMISED_STYLES,
+        minutes={"vae": 40, "clip": 45, "judge": 12, "painter": 720, "blip": 60},
+        vae_width=48, vae_encoder_blocks=(0, 1, 2, 3), vae_decoder_blocks=(4, 3, 2, 0), latent_channels=4, vae_batch=24,
         text_width=192, text_layers=3, vision_width=160, vision_layers=3, clip_batch=128,
-        unet_channels=(48, 96, 160), unet_layers=1, painter_batch=32, painter_rate=8e-4,
-        judge_width=32, judge_batch=64, device="cpu", unet_bf16=True,
+        unet_channels=(64, 128, 192), unet_layers=1, painter_batch=32, painter_rate=6e-4,
+        judge_width=32, judge_batch=64, device="cpu", unet_bf16=True, patch=16, ema=0.9993,
     ),
     "gpu": Preset(
         name="gpu", size=128, scenes=120_000,
         minutes={"vae": 5, "clip": 3, "judge": 2, "painter": 11, "blip": 3},
-        vae_width=64, vae_encoder_blocks=(1, 3, 4), vae_decoder_blocks=(4, 3, 2), latent_channels=6, vae_batch=64,
+        vae_width=64, vae_encoder_blocks=(0, 1, 2, 3), vae_decoder_blocks=(4, 3, 3, 1), latent_channels=4, vae_batch=64,
         text_width=256, text_layers=4, vision_width=256, vision_layers=4, clip_batch=512,
         unet_channels=(128, 256, 384), unet_layers=2, painter_batch=256, painter_rate=5e-4,
         judge_width=48, judge_batch=256, device="cuda", unet_bf16=True, patch=16, ema=0.999,

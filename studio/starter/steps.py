@@ -22,11 +22,14 @@ from torch import nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from studio.starter import models
+from studio.starter.figure import PERSON
 from studio.starter.judge import Judge, JudgeNet
+from studio.starter.language import ARMS, LEGS
+from studio.starter.placing import PLACES, Layout, place_word, size_word
 from studio.starter.presets import Preset
 from studio.starter.training import Loop, Losses, averaged
-from studio.starter.vocabulary import COLOURS, LAYOUTS, OBJECTS, STYLES, article
-from studio.starter.world import Layout, Scene, World
+from studio.starter.vocabulary import COLOURS, OBJECTS, STYLES, article
+from studio.starter.world import Scene, World
 
 FIRST_TEST_SEED = 10_000_000  # scenes from here on are never trained on, whatever their content
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -46,10 +49,22 @@ class Pool:
         x = torch.from_numpy(self.pictures[np.sort(picked)]).to(device)
         return x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
+    def crops(self, picked: NDArray[np.int64], side: int, rng: np.random.Generator, device: str) -> torch.Tensor:
+        """As `batch`, but of each picture a square of `side` pixels that shows something: [n, 3, side, side]."""
+        size = self.pictures.shape[1]
+        cut = np.empty((len(picked), side, side, 3), np.uint8)
+        for row, i in enumerate(picked):
+            area = self.scenes[i].objects[rng.integers(len(self.scenes[i].objects))].box
+            x, y = (rng.uniform(area[k], area[k + 2]) * size - side / 2 for k in (0, 1))
+            left, top = (int(min(max(v, 0), size - side)) for v in (x, y))
+            cut[row] = self.pictures[i, top : top + side, left : left + side]
+        x = torch.from_numpy(cut).to(device)
+        return x.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
     def patch_labels(self, grid: int) -> NDArray[np.int64]:
-        """What each cell of a grid over the picture shows most: the object's number in `world.names`, or behind those
+        """What each cell of a grid over the picture shows most: the thing's number in `world.nouns`, or behind those
         the background's in `COLOURS`: [n, grid, grid]."""
-        names, colours = self.world.names, tuple(COLOURS)
+        names, colours = self.world.nouns, tuple(COLOURS)
         found = np.empty((len(self.scenes), grid, grid), np.int64)
         for row, scene in enumerate(self.scenes):
             kinds = [names.index(o.name) for o in scene.objects] + [len(names) + colours.index(scene.background)]
@@ -110,12 +125,16 @@ def train_vae(
     rng = np.random.default_rng(1)
 
     def losses(step: int) -> Losses:
-        x = pool.batch(rng.choice(len(pool.scenes), p.vae_batch, replace=False), p.device)
+        # Squares around the objects: whole pictures are mostly plain ground. Every eighth batch, a few whole ones.
+        whole = step % 8 == 0
+        picked = np.sort(rng.choice(len(pool.scenes), p.vae_batch // 3 + 1 if whole else p.vae_batch, replace=False))
+        x = pool.batch(picked, p.device) if whole else pool.crops(picked, p.size // 2, rng, p.device)
+        ground = torch.from_numpy(pool.pictures[picked, 0, 0]).to(p.device).float().div(127.5).sub(1)[..., None, None]
         with torch.autocast(p.device, torch.bfloat16):
             z = net.encoder(x).float()
             y = net.decoder(z + 0.05 * torch.randn_like(z)).float()
-        # Objects cover a third of the picture; without the weight their details would lose against plain ground.
-        thing = (x - x[..., :1, :1]).abs().amax(1, keepdim=True) > 0.06
+        # Without the weight the objects' details would lose against plain ground.
+        thing = (x - ground).abs().amax(1, keepdim=True) > 0.06
         difference = (y - x) * torch.where(thing, 1.6, 0.8)
         dx = difference[..., 1:] - difference[..., :-1]
         dy = difference[..., 1:, :] - difference[..., :-1, :]
@@ -138,9 +157,9 @@ def train_vae(
 
 
 def short_labels(world: World, rng: np.random.Generator) -> list[str]:
-    """Every object of the world and then every background, in the words that people type as labels."""
+    """Everything of the world that has a name and then every background, in the words that people type as labels."""
     names = [rng.choice((article(n), article(n), n, f"a photo of {article(n)}", f"a picture of {article(n)}"))
-             for n in world.names]  # fmt: skip
+             for n in world.nouns]  # fmt: skip
     ground = [rng.choice((f"{article(c)} background", f"{article(c)} background", f"{c} background")) for c in COLOURS]
     return [*names, *ground]
 
@@ -151,18 +170,27 @@ def clip_pixels(x: torch.Tensor) -> torch.Tensor:
     return ((x + 1) / 2 - mean) / std
 
 
-def scene_labels(scene: Scene) -> tuple[int, int, int, int, int]:
-    """Class numbers: first object, second object (or none), background, style, layout."""
-    names, colours = tuple(OBJECTS), tuple(COLOURS)
-    second = names.index(scene.objects[1].name) if scene.layout not in ("single", "count") else len(names)
-    layout = LAYOUTS.index(scene.layout) + (1 if len(scene.objects) == 3 else 0)
-    return (
-        names.index(scene.objects[0].name),
-        second,
-        colours.index(scene.background),
-        STYLES.index(scene.style),
-        layout,
-    )
+LABELS = {
+    "first": (*OBJECTS, PERSON), "second": (*OBJECTS, ""), "background": tuple(COLOURS), "style": STYLES,
+    "layout": ("single", "left_right", "above_below", "large_small", "two", "three", "figure"),
+    "place": (*PLACES, ""), "size": ("small", "medium", "large", ""), "shirt": (*COLOURS, ""),
+    "trousers": (*COLOURS, ""), "arms": (*ARMS, ""), "legs": (*LEGS, ""),
+}  # fmt: skip
+"""What CLIP must be able to read off a caption and off a picture; "" where there is nothing to read."""
+
+
+def scene_labels(scene: Scene) -> tuple[int, ...]:
+    """One class number for each of `LABELS`."""
+    first, person, alone = scene.objects[0], scene.person, len(scene.objects) == 1
+    said = {
+        "first": first.name, "second": "" if alone or scene.layout == "count" else scene.objects[1].name,
+        "background": scene.background, "style": scene.style,
+        "layout": {2: "two", 3: "three"}[len(scene.objects)] if scene.layout == "count" else scene.layout,
+        "place": place_word(first.box) if alone else "", "size": size_word(first.box) if alone else "",
+        "shirt": person.shirt if person else "", "trousers": person.trousers if person else "",
+        "arms": person.arms if person else "", "legs": person.legs if person else "",
+    }  # fmt: skip
+    return tuple(LABELS[key].index(value) for key, value in said.items())
 
 
 class ClipStudent(nn.Module):
@@ -171,7 +199,7 @@ class ClipStudent(nn.Module):
     def __init__(self, clip: CLIPModel) -> None:
         super().__init__()
         self.clip = clip
-        sizes = (len(OBJECTS), len(OBJECTS) + 1, len(COLOURS), len(STYLES), len(LAYOUTS) + 1)
+        sizes = [len(words) for words in LABELS.values()]
         text, vision = clip.config.text_config.hidden_size, clip.config.vision_config.hidden_size
         self.text_heads = nn.ModuleList(nn.Linear(text, n) for n in sizes)
         self.vision_heads = nn.ModuleList(nn.Linear(vision, n) for n in sizes)
@@ -205,7 +233,7 @@ def train_clip(
         net.clip.set_attn_implementation("eager")
     labels = torch.tensor([scene_labels(s) for s in pool.scenes], device=p.device)
     shown = torch.from_numpy(pool.patch_labels(p.size // p.patch)).to(p.device)
-    count = len(pool.world.names)
+    count = len(pool.world.nouns)
     rng = np.random.default_rng(2)
     by_object: dict[str, list[int]] = {}
     for i, scene in enumerate(pool.scenes):
@@ -238,12 +266,12 @@ def train_clip(
         at = shown[rows].flatten(1)
         present = F.one_hot(at, len(names)).amax(1)[:, :count].float()
         parts["naming"] = F.cross_entropy(v @ names[:count].T * scale, present / present.sum(1, keepdim=True))
-        ground = at[:, 0] - count  # no object reaches into the corner
+        ground = target[:, list(LABELS).index("background")]
         parts["ground"] = 0.3 * F.cross_entropy(v @ names[count:].T * scale, ground)
         parts["patches"] = F.cross_entropy((u @ names.T * scale).flatten(0, 1), at.flatten())
         for name, heads, state in (("text", net.text_heads, text), ("vision", net.vision_heads, vision)):
             read = [F.cross_entropy(h(state.float()), target[:, k]) for k, h in enumerate(heads)]
-            parts[name] = 0.4 * torch.stack(read).sum()
+            parts[name] = 0.25 * torch.stack(read).sum()
         return parts
 
     loop = Loop(folder, net, p.rates["clip"], minutes, max_steps, ema=0.99, decay=0.02)

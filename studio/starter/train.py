@@ -23,6 +23,7 @@ from studio.starter.training import averaged, seed
 from studio.starter.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path.home() / ".cache/creative-studio/starter"  # outside the checkout: another one goes on from it
 STEPS = ("art", "tokenizer", "judge", "vae", "clip", "painter", "blip", "export", "evaluate")
 
 
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--from-pack", type=Path, help="go on from the weights of this pack where no checkpoint lies")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", help="cpu or cuda (default: the preset's)")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache/starter")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--out", type=Path, default=ROOT / "assets/starter")
     args = parser.parse_args(argv)
 

@@ -19,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from studio.starter import figure, placing
 from studio.starter.art import Art
+from studio.starter.figure import PERSON, Figure
 from studio.starter.language import Phrasing
-from studio.starter.vocabulary import COLOURS, STYLES, UNCOUNTED, article, plural
+from studio.starter.placing import CELLS, Box, Layout
+from studio.starter.questions import Question, questions
+from studio.starter.vocabulary import COLOURS, STYLES, UNCOUNTED, article
 
-Layout = Literal["single", "left_right", "above_below", "large_small", "count"]
 Split = Literal["train", "held_out", "any"]
-CELLS = 16
-MARGIN = 1 / CELLS  # no object comes nearer to the edge, so the border shows the background alone
 HELD_OUT_SHARE = 0.1
-LAYOUT_MIX = {"single": 0.58, "left_right": 0.12, "above_below": 0.11, "large_small": 0.07, "count": 0.12}
+LAYOUT_MIX: dict[Layout, float] = {
+    "single": 0.46, "left_right": 0.11, "above_below": 0.11, "large_small": 0.08, "count": 0.12, "figure": 0.12,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,24 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """Objects painted in order (the last lies nearest) on a named background colour."""
+    """Objects painted in their `order` on a named background colour.
+
+    A person is an object too (`PERSON`); `person` then holds clothes, pose words and the joints.
+    """
 
     objects: tuple[Placed, ...]
     background: str
     layout: Layout
     style: str
     seed: int
+    person: Figure | None = None
+    first_in_front: bool = False
 
-
-@dataclass(frozen=True)
-class Question:
-    text: str
-    answer: str
-    kind: Literal["what", "colour", "where", "count", "exists", "relation", "size"]
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The objects' numbers from the farthest to the nearest."""
+        numbers = tuple(range(len(self.objects)))
+        return numbers[::-1] if self.first_in_front else numbers
 
 
 @dataclass(frozen=True)
@@ -91,36 +98,46 @@ def _hashed(*parts: str) -> float:
 def held_out(scene: Scene) -> bool:
     """Whether the scene holds a combination that no model may train on.
 
-    One tenth of all (object, style, background) triples and one tenth of all pairs of objects are kept back.
+    One tenth of all (object, style, background) triples, one tenth of all pairs of objects, and for persons one tenth
+    of all (shirt, trousers, background) triples are kept back.
     """
+    if scene.person:
+        return _hashed("person", scene.person.shirt, scene.person.trousers, scene.background) < HELD_OUT_SHARE
     if any(_hashed("triple", o.name, o.style, scene.background) < HELD_OUT_SHARE for o in scene.objects):
         return True
     names = sorted({o.name for o in scene.objects})
     return len(names) == 2 and _hashed("pair", *names) < HELD_OUT_SHARE
 
 
-def _exactly(number: int, name: str) -> str:
-    return f"is there exactly 1 {name}?" if number == 1 else f"are there exactly {number} {plural(name)}?"
-
-
 class World:
     """Makes scenes out of the art and reads them. Every method is pure: the same arguments give the same bytes."""
 
-    def __init__(self, art: Art, names: tuple[str, ...] | None = None, styles: tuple[str, ...] = STYLES) -> None:
-        """`names` and `styles` narrow what scenes are made of; by default everything that the art has."""
-        self.art, self.styles = art, styles
+    def __init__(
+        self, art: Art, names: tuple[str, ...] | None = None, styles: tuple[str, ...] = STYLES, free: bool = True
+    ) -> None:
+        """`names` and `styles` narrow what scenes are made of; by default everything that the art has.
+
+        Without `free`, every layout has one place and size, and nobody is in it: the world of the first pack.
+        """
+        self.art, self.styles, self.free = art, styles, free
         self.names = art.names if names is None else tuple(n for n in names if n in art.names)
         self._cuts: dict[tuple[str, str], Image.Image] = {}
         self._scaled: dict[tuple[str, str, int, int], Image.Image] = {}
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """Everything that can be named in a picture: the objects and, last, the person."""
+        return (*self.names, PERSON)
 
     # -- making scenes ------------------------------------------------------------------------------------------
 
     def scene(self, seed: int, layout: Layout | None = None, split: Split = "any") -> Scene:
         """The scene of `seed`; `split` keeps to the trained or to the held-out combinations."""
         rng = random.Random(f"scene-{seed}")
+        mix = {k: v for k, v in LAYOUT_MIX.items() if self.free or k != "figure"}
         while True:
-            kind = layout or rng.choices(tuple(LAYOUT_MIX), tuple(LAYOUT_MIX.values()))[0]
-            made = self._compose(rng, kind, seed)  # type: ignore[arg-type]
+            kind = layout or rng.choices(tuple(mix), tuple(mix.values()))[0]
+            made = self._compose(rng, kind, seed)
             if split == "any" or held_out(made) == (split == "held_out"):
                 return made
 
@@ -130,6 +147,9 @@ class World:
 
     def _compose(self, rng: random.Random, layout: Layout, seed: int) -> Scene:
         style, background = rng.choice(self.styles), rng.choice(tuple(COLOURS))
+        if layout == "figure":
+            person = figure.figure(rng.randrange(1 << 40), background, roam=True)
+            return Scene((Placed(PERSON, "cartoon", person.box),), background, layout, "cartoon", seed, person)
         if layout == "count":
             countable = [n for n in self.names if n not in UNCOUNTED]
             names = (rng.choice(countable),) * rng.choice((2, 3))
@@ -142,47 +162,33 @@ class World:
     def _place(
         self, rng: random.Random, layout: Layout, names: tuple[str, ...], style: str, background: str, seed: int
     ) -> Scene:
-        # Few sizes and places, in whole cells of a 16 x 16 grid: an object then looks the same wherever it lies, which
-        # small models learn far faster than every fraction of a pixel.
-        spots: list[tuple[float, float, float]]  # centre x, centre y, longest side, in cells
-        if layout == "single":
-            spots = [(8, 8, 12)]
-        elif layout == "left_right":
-            spots = [(4.5, 8, 7), (11.5, 8, 7)]
-        elif layout == "above_below":
-            spots = [(8, 4.5, 7), (8, 11.5, 7)]
-        elif layout == "large_small":
-            spots = [(5.5, 8, 9), (13, 10.5, 4)]
-        elif len(names) == 2:
-            spots = [(4.5, 8, 7), (11.5, 8, 7)]
+        if self.free:
+            spots = placing.spots(layout, len(names), rng, [self.shape(n, style) for n in names])
         else:
-            spots = [(8, 4, 6), (4, 12, 6), (12, 12, 6)]
-        spots = [(x / CELLS, y / CELLS, s / CELLS) for x, y, s in spots]
+            spots = placing.FIXED[layout, len(names)]
         placed = tuple(
-            Placed(n, style, self._box(n, style, x, y, s)) for n, (x, y, s) in zip(names, spots, strict=True)
+            Placed(n, style, self._box(n, style, x / CELLS, y / CELLS, s / CELLS))
+            for n, (x, y, s) in zip(names, spots, strict=True)
         )
-        return Scene(placed, background, layout, style, seed)
+        # The small one is never hidden by the large one.
+        in_front = self.free and layout in ("left_right", "above_below") and rng.random() < 0.5
+        return Scene(placed, background, layout, style, seed, first_in_front=in_front)
 
-    def _box(
-        self, name: str, style: str, x: float, y: float, side: float, snap: bool = True
-    ) -> tuple[float, float, float, float]:
-        """A box of the sprite's shape around x, y; its corner on a cell of the grid unless told otherwise."""
+    def shape(self, name: str, style: str) -> tuple[float, float]:
+        """Width and height of the sprite relative to its longer side."""
         w, h = self.cut(name, style).size
-        w, h = side * w / max(w, h), side * h / max(w, h)
-        x = min(max(x, MARGIN + w / 2), 1 - MARGIN - w / 2)
-        y = min(max(y, MARGIN + h / 2), 1 - MARGIN - h / 2)
-        left, top = x - w / 2, y - h / 2
-        if snap:
-            left, top = round(left * CELLS - 1e-6) / CELLS, round(top * CELLS - 1e-6) / CELLS
-        return (left, top, left + w, top + h)
+        return w / max(w, h), h / max(w, h)
+
+    def _box(self, name: str, style: str, x: float, y: float, side: float, snap: bool = True) -> Box:
+        return placing.box(self.shape(name, style), x, y, side, snap)
 
     # -- reading scenes -----------------------------------------------------------------------------------------
 
     def picture(self, scene: Scene, size: int = 64) -> Image.Image:
         """The scene as an RGB picture of `size` x `size`."""
         canvas = Image.new("RGB", (size, size), COLOURS[scene.background])
-        for placed in scene.objects:
-            cut, at = self._fitted(placed, size)
+        for i in scene.order:
+            cut, at = self._fitted(scene, i, size)
             canvas.paste(cut, at, cut)
         return canvas
 
@@ -194,8 +200,8 @@ class World:
     def owners(self, scene: Scene, size: int = 64) -> NDArray[np.int16]:
         """The index of the object that each pixel shows, -1 for the background: int16 [size, size]."""
         owner = np.full((size, size), -1, np.int16)
-        for i, placed in enumerate(scene.objects):
-            cut, (x, y) = self._fitted(placed, size)
+        for i in scene.order:
+            cut, (x, y) = self._fitted(scene, i, size)
             solid = np.asarray(cut.getchannel("A")) > 127
             owner[y : y + cut.height, x : x + cut.width][solid] = i
         return owner
@@ -211,9 +217,10 @@ class World:
         """
         near = np.zeros(len(scene.objects) + 1, np.float32)  # the last slot is the background (owner -1)
         alone = [self.owners(replace(scene, objects=(o,)), size) == 0 for o in scene.objects]
-        for i, placed in enumerate(scene.objects):
-            covered = [near[k] for k in range(i) if (alone[k] & alone[i]).any()]
-            near[i] = min(1.0, max(0.25 + 0.6 * math.sqrt(placed.area), max(covered, default=0.0) + 0.06))
+        for rank, i in enumerate(scene.order):
+            covered = [near[k] for k in scene.order[:rank] if (alone[k] & alone[i]).any()]
+            area = scene.objects[i].area
+            near[i] = min(1.0, max(0.25 + 0.6 * math.sqrt(area), max(covered, default=0.0) + 0.06))
         return near[self.owners(scene, size)]
 
     def edges(self, scene: Scene, size: int = 64) -> NDArray[np.uint8]:
@@ -234,62 +241,7 @@ class World:
 
     def questions(self, scene: Scene) -> list[Question]:
         """Questions that the picture answers, with their answers."""
-        rng = random.Random(f"questions-{scene.seed}")
-        names = list(dict.fromkeys(o.name for o in scene.objects))
-        absent = rng.choice([n for n in self.names if n not in names])
-        ground = rng.choice([c for c in COLOURS if c != scene.background])
-        style = rng.choice([s for s in self.styles if s != scene.style])
-        asked = [
-            Question("what colour is the background?", scene.background, "colour"),
-            Question(f"is the background {scene.background}?", "yes", "colour"),
-            Question(f"is the background {ground}?", "no", "colour"),
-            Question("what style is the picture in?", scene.style, "what"),
-            Question(f"is it {scene.style} style?", "yes", "what"),
-            Question(f"is it {style} style?", "no", "what"),
-            Question("what is in the picture?", " and ".join(names), "what"),
-            Question(f"is there {article(names[0])}?", "yes", "exists"),
-            Question(f"is there {article(absent)}?", "no", "exists"),
-        ]
-        for name in names:
-            if name not in UNCOUNTED:
-                number = sum(o.name == name for o in scene.objects)
-                other = rng.choice([n for n in (1, 2, 3) if n != number])
-                asked += [
-                    Question(f"how many {plural(name)} are there?", str(number), "count"),
-                    Question(_exactly(number, name), "yes", "count"),
-                    Question(_exactly(other, name), "no", "count"),
-                ]
-        if absent not in UNCOUNTED:
-            asked.append(Question(f"how many {plural(absent)} are there?", "0", "count"))
-        if len(names) == 2:
-            asked += self._questions_of_place(scene, *scene.objects)
-        return asked
-
-    @staticmethod
-    def _questions_of_place(scene: Scene, a: Placed, b: Placed) -> list[Question]:
-        horizontal = abs(a.centre[0] - b.centre[0]) >= abs(a.centre[1] - b.centre[1])
-        axis, before, after = (0, "left", "right") if horizontal else (1, "above", "below")
-        first, last = (a, b) if a.centre[axis] < b.centre[axis] else (b, a)
-        side = {True: ("on the left", "on the right"), False: ("at the top", "at the bottom")}[horizontal]
-        of = " of" if horizontal else ""
-        asked = [
-            Question(f"is the {a.name} {before} or {after}{of} the {b.name}?", before if a is first else after,
-                     "relation"),
-            Question(f"is the {first.name} {before}{of} the {last.name}?", "yes", "relation"),
-            Question(f"is the {last.name} {before}{of} the {first.name}?", "no", "relation"),
-            Question(f"what is {side[0]}?", first.name, "where"),
-            Question(f"what is {side[1]}?", last.name, "where"),
-            Question(f"where is the {first.name}?", side[0], "where"),
-            Question(f"where is the {last.name}?", side[1], "where"),
-        ]  # fmt: skip
-        if scene.layout == "large_small":
-            asked += [
-                Question(f"which is larger, the {b.name} or the {a.name}?", a.name, "size"),
-                Question(f"which is larger, the {a.name} or the {b.name}?", a.name, "size"),
-                Question(f"is the {a.name} larger than the {b.name}?", "yes", "size"),
-                Question(f"is the {b.name} larger than the {a.name}?", "no", "size"),
-            ]
-        return asked
+        return questions(scene, self.names, self.styles, placed=self.free)
 
     def edit(self, seed: int, split: Split = "any") -> Edit:
         """One change to a scene: its ground, an object, the style, something added or taken away."""
@@ -374,7 +326,11 @@ class World:
             self._cuts[key] = self.art.sprite(name, style)
         return self._cuts[key]
 
-    def _fitted(self, placed: Placed, size: int) -> tuple[Image.Image, tuple[int, int]]:
+    def _fitted(self, scene: Scene, number: int, size: int) -> tuple[Image.Image, tuple[int, int]]:
+        """One object's cut-out at its size in the picture, and where its corner lies, in pixels."""
+        placed = scene.objects[number]
+        if scene.person:
+            return figure.layer(scene.person, size), (0, 0)
         left, top, right, bottom = (v * size for v in placed.box)
         w, h = max(1, round(right - left)), max(1, round(bottom - top))
         key = (placed.name, placed.style, w, h)
