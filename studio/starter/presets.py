@@ -46,7 +46,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
         name="cpu", size=128, scenes=60_000, objects=PROMISED, styles=PROMISED_STYLES,
-        minutes={"vae": 40, "clip": 45, "judge": 12, "painter": 720, "blip": 60},
+        minutes={"vae": 30, "clip": 40, "judge": 12, "painter": 720, "blip": 60},
         vae_width=48, vae_encoder_blocks=(0, 1, 2, 3), vae_decoder_blocks=(4, 3, 2, 0), latent_channels=4, vae_batch=24,
         text_width=192, text_layers=3, vision_width=160, vision_layers=3, clip_batch=128,
         unet_channels=(64, 128, 192), unet_layers=1, painter_batch=32, painter_rate=6e-4,
