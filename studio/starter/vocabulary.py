@@ -70,7 +70,7 @@ PLURALS: dict[str, str] = {
     "strawberry": "strawberries", "cherries": "cherries", "grapes": "grapes", "fries": "fries", "sheep": "sheep",
     "mouse": "mice", "fish": "fish", "butterfly": "butterflies", "maple leaf": "maple leaves",
     "bus": "buses", "octopus": "octopuses", "cactus": "cacti", "scissors": "scissors", "glasses": "glasses",
-    "fox": "foxes", "broccoli": "broccoli",
+    "fox": "foxes", "person": "people", "broccoli": "broccoli",
     "popcorn": "popcorn", "coffee": "coffees", "cheese": "cheeses",
 }  # fmt: skip
 NO_ARTICLE = frozenset({

@@ -10,7 +10,7 @@ import pytest
 
 from studio.starter import figure
 from studio.starter.art import Art
-from studio.starter.language import ask, describe_plainly
+from studio.starter.language import BIG, SMALL, ask, describe_plainly
 from studio.starter.vocabulary import COLOURS, STYLES, SYNONYMS, plural
 from studio.starter.world import LAYOUT_MIX, Placed, World, held_out
 
@@ -55,7 +55,8 @@ def test_the_border_shows_the_named_colour_alone(world: World) -> None:
     for seed in SEEDS:
         scene = world.scene(seed)
         pixels = np.asarray(world.picture(scene))
-        rim = np.concatenate([pixels[:3].reshape(-1, 3), pixels[-3:].reshape(-1, 3), pixels[:, :3].reshape(-1, 3)])
+        sides = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
+        rim = np.concatenate([side.reshape(-1, 3) for side in sides])
         assert (rim == COLOURS[scene.background]).all()
 
 
@@ -94,7 +95,7 @@ def test_answers_agree_with_the_boxes(world: World) -> None:
         for question in world.questions(scene):
             seen.add(question.kind)
             words, yes = question.text, question.answer == "yes"
-            counted = {plural(n): sum(o.name == n for o in scene.objects) for n in world.names}
+            counted = {plural(n): sum(o.name == n for o in scene.objects) for n in world.nouns}
             if words == "what colour is the background?":
                 assert np.asarray(world.picture(scene))[0, 0].tolist() == list(COLOURS[question.answer])
             elif question.kind == "colour":
@@ -108,6 +109,11 @@ def test_answers_agree_with_the_boxes(world: World) -> None:
             elif question.kind == "exists":
                 named = [o.name for o in scene.objects if re.search(rf"\b{o.name}\?", words)]
                 assert yes == bool(named)
+            elif question.kind == "pose":
+                assert scene.person
+                said = {"yes": scene.person.legs == "legs apart", "no": scene.person.legs == "legs together"}
+                worn = (scene.person.shirt, scene.person.trousers, scene.person.arms)
+                assert question.answer in worn or said[question.answer]
             elif question.kind == "relation":
                 ways = r"is the (.*?) (left or right|above or below|left|above)(?: of)? the (.*)\?"
                 a, way, b = re.findall(ways, words)[0]
@@ -115,12 +121,17 @@ def test_answers_agree_with_the_boxes(world: World) -> None:
                 before = boxes[a][axis] < boxes[b][axis]
                 first, _, second = way.partition(" or ")
                 assert question.answer == ((first if before else second) if second else ("yes" if before else "no"))
+            elif question.kind == "size" and len(scene.objects) == 1:
+                (left, top, right, bottom), asked = scene.objects[0].box, words.split()[-1].rstrip("?")
+                side = max(right - left, bottom - top)
+                size = "small" if side < 0.45 else "large" if side > 0.6 else ""
+                assert question.answer == (size if " or " in words else "yes" if asked == size else "no")
             elif question.kind == "size":
                 areas = {n: (b[2] - b[0]) * (b[3] - b[1]) for n, b in boxes.items()}
                 larger = max(areas, key=lambda n: areas[n])
                 asked = re.findall(r"is the (.*) larger than", words)
                 assert question.answer == (larger if not asked else "yes" if asked[0] == larger else "no")
-    assert seen == {"what", "colour", "where", "count", "exists", "relation", "size"}
+    assert seen == {"what", "colour", "where", "count", "exists", "relation", "size", "pose"}
 
 
 def test_questions_are_asked_in_many_words_that_mean_the_same(world: World) -> None:
@@ -199,10 +210,70 @@ def test_captions_name_what_is_there_and_no_other_background(world: World) -> No
         texts.add(caption)
         for placed in scene.objects:
             names = (placed.name, plural(placed.name), *SYNONYMS.get(placed.name, ()))
+            names += ("figure", "somebody") if scene.person else ()
             assert any(n in caption for n in names), caption
         for named in re.findall(rf"({grounds}) (?:background|wall|backdrop)", caption):
             assert named == scene.background, caption
     assert len(texts) > 290
+
+
+def test_places_and_sizes_are_told_as_they_are(world: World) -> None:
+    words = {"top": (1, -1), "upper": (1, -1), "bottom": (1, 1), "lower": (1, 1), "left": (0, -1), "right": (0, 1)}
+    told, sizes = set(), []
+    for seed in range(600):
+        scene = world.scene(seed, "single")
+        (placed,) = scene.objects
+        left, top, right, bottom = placed.box
+        sizes.append(max(right - left, bottom - top))
+        caption = world.caption(scene)
+        for axis, way in (words[w] for w in words if re.search(rf"\b{w}\b", caption)):
+            assert (placed.centre[axis] - 0.5) * way > 0.05, caption
+            told.add((axis, way))
+        if re.search(r"\b(middle|centre|center|centred)\b", caption):
+            assert max(abs(v - 0.5) for v in placed.centre) < 0.07, caption
+        small, large = (re.search(rf"\b({'|'.join(x)})\b", caption) for x in (SMALL, BIG))
+        assert not (small and sizes[-1] > 0.45) and not (large and sizes[-1] < 0.6), caption
+    assert len(told) == 4 and min(sizes) < 0.34 and max(sizes) > 0.89
+
+
+def test_pairs_stand_as_their_layout_says_and_hide_little_of_each_other(world: World) -> None:
+    hidden = 0
+    for seed in range(200):
+        for layout, axis in (("left_right", 0), ("above_below", 1)):
+            scene = world.scene(seed, layout)
+            a, b = scene.objects
+            assert b.centre[axis] - a.centre[axis] > 0.15
+            alone = [world.masks(replace(scene, objects=(o,), first_in_front=False))[0].sum() for o in scene.objects]
+            seen = [mask.sum() for mask in world.masks(scene)]
+            assert all(s > 0.5 * n for s, n in zip(seen, alone, strict=True))
+            hidden += seen != alone
+        large, small = world.scene(seed, "large_small").objects
+        assert large.area > 1.5 * small.area or small.area < 0.06
+    assert hidden > 60, "things may stand before each other"
+
+
+def test_a_scene_with_a_person_knows_its_joints(world: World) -> None:
+    poses = set()
+    for seed in range(60):
+        scene = world.scene(seed, "figure")
+        person, (mask,) = scene.person, world.masks(scene, 128)
+        assert person and scene.objects[0].name == figure.PERSON
+        inside = [mask[round(y * 128), round(x * 128)] for x, y in person.joints]
+        assert sum(inside) >= 16, "ears may lie on the rim of the hair"
+        ys, xs = np.nonzero(mask)
+        box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 128
+        assert np.abs(box - scene.objects[0].box).max() < 0.04
+        poses.add((person.arms, person.legs))
+        assert world.questions(scene) and "person" in describe_plainly(scene)[0]
+    assert len(poses) == 6
+
+
+def test_the_first_packs_world_has_one_place_per_layout(world: World) -> None:
+    fixed = World(world.art, free=False)
+    scenes = [fixed.scene(seed) for seed in SEEDS]
+    assert not any(s.person or s.first_in_front for s in scenes)
+    assert len({max(s.objects[0].box[2] - s.objects[0].box[0], s.objects[0].box[3] - s.objects[0].box[1])
+                for s in scenes if s.layout == "single"}) == 1  # fmt: skip
 
 
 def test_held_out_combinations_never_appear_in_training(world: World) -> None:
