@@ -50,7 +50,8 @@ def test_every_part_is_of_one_precision_as_a_stranger_loads_it() -> None:
     pixels = processor(images=plain("a cat", num_inference_steps=1).images, return_tensors="pt")
     seen = clip.get_image_features(**pixels)
     assert torch.isfinite(seen.pooler_output).all()
-    eyes, reader = BlipForQuestionAnswering.from_pretrained(PACK / "vqa"), BlipProcessor.from_pretrained(PACK / "vqa")
+    eyes = BlipForQuestionAnswering.from_pretrained(PACK / "vqa")
+    reader: Any = BlipProcessor.from_pretrained(PACK / "vqa")
     asked = reader(images=plain("a cat", num_inference_steps=1).images, text="what is it?", return_tensors="pt")
     assert eyes.generate(**asked, max_new_tokens=4).shape[0] == 1
 
