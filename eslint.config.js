@@ -11,7 +11,7 @@ export default [
       "no-var": "error",
       "prefer-const": "error",
       "no-implied-eval": "error",
-      "no-unused-vars": ["error", { args: "after-used" }],
+      "no-unused-vars": ["error", { args: "after-used", argsIgnorePattern: "^_" }],
       "no-restricted-properties": [
         "error",
         { property: "innerHTML", message: "Text becomes nodes: render it with html`...`." },

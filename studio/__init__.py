@@ -62,7 +62,8 @@ class Studio:
     def downloads(self) -> Downloads:
         from studio.models.hub import Downloads
 
-        return Downloads(self.settings, self.catalog)
+        changed = lambda: self.jobs.leases.worker(self.executor.state())  # noqa: E731
+        return Downloads(self.settings, self.catalog, changed=changed)
 
     def start(self) -> None:
         """Lock and migrate the database, recover from the last end, start the executor. Raises `StudioError`."""

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -307,6 +308,20 @@ class TestLibrary:
         assert client.get("/api/v1/checklists").json() == []
         bad = client.post("/api/v1/checklists", json={"name": "x", "questions": []})
         assert (bad.status_code, bad.json()["field"]) == (422, "questions")
+
+    def test_many_pictures_are_told_of_at_once_and_come_as_one_archive(self, client: TestClient) -> None:
+        contents = [png("red", (60, 40)), png("blue", (60, 40))]
+        ids = [hand_in(client, content, "same.png") for content in contents]
+        told = client.post("/api/v1/pictures", json={"pictures": [*ids, "f" * 32]}).json()
+        assert [each["id"] for each in told["uploads"]] == ids
+        assert told["assets"] == []
+        packed = client.post("/api/v1/pictures/zip", json={"ids": ids})
+        assert packed.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+            assert archive.namelist() == ["same.png", f"same-{ids[1][:6]}.png"]
+            assert [archive.read(name) for name in archive.namelist()] == contents
+        nothing = client.post("/api/v1/pictures/zip", json={"ids": ["f" * 32]})
+        assert (nothing.status_code, set(nothing.json())) == (404, {"error", "field"})
 
     def test_styles_and_wildcards_are_kept_and_forgotten(self, client: TestClient) -> None:
         style = {"name": "ink/1", "prompt": "{prompt}, ink", "negative": "colour"}

@@ -171,6 +171,7 @@ def test_a_hub_out_of_reach_is_said_in_one_sentence(tmp_path: Path) -> None:
     downloads.start("sdxl")
     state = finished(downloads, "sdxl")
     assert state.status == "failed"
+    assert state.unreachable
     assert "cannot be reached" in state.error and "add the model from disk" in state.error and "\n" not in state.error
     assert not catalog.available("sdxl")
 

@@ -1,577 +1,290 @@
-// @ts-nocheck
-/* eslint-disable no-restricted-properties */
-/* The gallery tab: pages of the grid, search by meaning, pictures like this one, duplicates, the map, many at once. */
+/* The gallery tab: boards, search and filters, the pictures, the one that is selected, many at once. */
 import { offer } from "./actions.js";
-import { effect } from "./html.js";
-import { changes, items } from "./library.js";
-import {
-  act, address, announce, api, droppedFiles, h, handlers, icon, known, learn, lookUp, many, openLarge, openTab, picture, saveBoard, segments, takers,
-  thumbnail, toast, tool, tried, upload, visible, $, $$,
-} from "./legacy.js";
+import { tried } from "./api.js";
+import { addToBoard, Boards, takeFrom } from "./boards.js";
+import { ask, Button, Dialog, Segments, Tool } from "./controls.js";
+import { config } from "./config.js";
+import { findLike, handOver, like, TOOLS } from "./handing.js";
+import { effect, html, render, untracked, useEffect, useRef, useSignal } from "./html.js";
+import { Icon } from "./icons.js";
+import { Grid } from "./grid.js";
+import { takers } from "./keys.js";
+import { droppedFiles, getItem, getItems, items, original, putBack, thumbnail, upload } from "./library.js";
+import { families, learnFamilies } from "./families.js";
+import { download, starMany } from "./many.js";
+import { Compare, Details, labelOf, openLarge, Picture, PictureActions, PictureTools, Thumb } from "./pictures.js";
+import { go, route } from "./route.js";
+import { announce, toast } from "./say.js";
+import * as shelf from "./shelf.js";
+import { SkyMap } from "./sky.js";
+import { many } from "./words.js";
 
-const TOOLS = [["sort", "Sort"], ["ask", "Ask"], ["caption", "Caption"], ["check", "Check"], ["measure", "Measure"]];
-const DELAY = { words: 180, meaning: 450 };
+/** @typedef {import("./library.js").Item} Item */
 
-class Gallery {
-  constructor(root) {
-    this.root = root;
-    this.form = $(".filters", root);
-    this.field = $("[name=text]", this.form);
-    this.chips = $(".find-chips", root);
-    this.grid = $(".grid", root);
-    this.groups = $(".twins", root);
-    this.side = $(".gallery-side", root);
-    this.empty = $(".empty", root);
-    this.next = null;
-    this.turn = 0;
-    this.busy = false;
-    this.stale = true;
-    this.like = [];
-    this.marked = new Set();
-    this.mode = "meaning";
-    this.view = "grid";
-    $(".find-mode", root).replaceWith(
-      (this.modes = segments("Search by", [["meaning", "Meaning"], ["words", "Words"]], this.mode, (mode) => ((this.mode = mode), this.sayMode(), this.reload()))),
-    );
-    $(".find-view", root).replaceWith(
-      (this.views = segments("Show as", [["grid", "Grid", "grid"], ["twins", "Duplicates", "twins"], ["map", "Map", "map"]], this.view, (view) => this.show(view), "view")),
-    );
-    this.map = new SkyMap($(".sky", root), (id, open) => (open ? openLarge(id, this.ids()) : this.select(id)));
-    this.bar = h("div.marked-bar", { role: "toolbar", "aria-label": "Selected pictures", hidden: true });
-    root.append(this.bar);
-    let timer = 0;
-    this.form.addEventListener("submit", (event) => (event.preventDefault(), clearTimeout(timer), this.reload()));
-    this.form.addEventListener("input", (event) => {
-      if (event.target.type === "file") return;
-      clearTimeout(timer);
-      timer = setTimeout(() => this.reload(), event.target === this.field ? DELAY[this.mode] : 0);
-    });
-    $("[type=file]", this.form).addEventListener("change", (event) => {
-      const files = [...event.target.files];
-      event.target.value = "";
-      event.stopPropagation();
-      this.searchFiles(files);
-    });
-    takers.push({ root, words: "Drop a picture to find those like it", take: async (carrier) => this.searchFiles(await droppedFiles(carrier)) });
-    this.grid.addEventListener("dblclick", (event) => {
-      const cell = event.target.closest(".thumb");
-      if (cell && known.get(cell.dataset.id)?.from !== "upload") openLarge(cell.dataset.id, this.ids());
-    });
-    new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.more(), {
-      rootMargin: "600px",
-    }).observe($(".grid-end", root));
-    // Coming back to the tab shows what was drawn meanwhile.
-    new IntersectionObserver((seen) => {
-      const here = seen.some((entry) => entry.isIntersecting);
-      if (here && this.stale) this.reload();
-      this.stale = !here;
-    }).observe(this.form);
-    setInterval(() => this.watch(), 2000);
-    this.sayMode();
-    this.unselect();
-  }
+const narrow = matchMedia("(max-width: 900px)");
+const touch = matchMedia("(hover: none)");
 
-  /* -- what is asked for -- */
+async function searchFiles(/** @type {File[]} */ files) {
+  const pictures = files.filter((file) => /^image\//.test(file.type)).slice(0, 4);
+  if (!pictures.length) return toast("Drop a PNG, JPEG or WebP picture to find those like it.", { bad: true });
+  const { items: found, skipped } = await upload(pictures);
+  if (skipped[0]) toast(`${skipped[0].name}: ${skipped[0].reason}`, { bad: true });
+  if (found.length) findLike(found.map((item) => item.id));
+}
 
-  filters() {
-    const data = Object.fromEntries(new FormData(this.form));
-    delete data.file;
-    return { ...data, starred: "starred" in data, deleted: "deleted" in data };
-  }
+/* -- search and filters -- */
 
-  /** The meaning to search for, or null for plain pages. " -words" is taken away from it. */
-  meaning() {
-    if (this.mode !== "meaning" || this.filters().deleted) return null;
-    const [text, ...unlike] = ` ${this.field.value.trim()}`.split(/\s[-−](?=\S)/);
-    const asked = { text: text.trim(), unlike: unlike.join(" ").trim(), like: this.like };
-    return asked.text || asked.unlike || asked.like.length ? asked : null;
-  }
+function Finder() {
+  const meaning = shelf.mode.value === "meaning";
+  const files = async (/** @type {any} */ event) => {
+    const chosen = [...event.target.files];
+    event.target.value = "";
+    await searchFiles(chosen);
+  };
+  const grid = shelf.view.value === "grid";
+  return html`<form class="filters" role="search" aria-label="Find pictures" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), shelf.load())}>
+    <div class="finder">
+      <${Segments} label="Search by" value=${shelf.mode.value} choices=${[["meaning", "Meaning"], ["words", "Words"]]}
+        choose=${(/** @type {"meaning" | "words"} */ next) => (shelf.mode.value = next)} />
+      <span class="search"><${Icon} name="search" />
+        ${like.value.length > 0 && html`<span class="find-chips">${like.value.map((id) => html`<${Chip} key=${id} id=${id} />`)}</span>`}
+        <input type="search" autocomplete="off" value=${shelf.text.value} aria-label=${meaning ? "Search by meaning" : "Search prompts"}
+          placeholder=${meaning ? "a red apple, something round -blue" : "apple, blue, sticker"}
+          onInput=${(/** @type {any} */ event) => (shelf.text.value = event.target.value)} /></span>
+      <label class="toggle" title="Find pictures like one of yours: choose it here, or drop it on the page">
+        <input type="file" accept="image/png,image/jpeg,image/webp,image/avif" onChange=${files} /><${Icon} name="like" />By picture</label>
+      <${Segments} label="Show as" kind="view" value=${shelf.view.value} choices=${[["grid", "Grid", "grid"], ["twins", "Duplicates", "twins"], ["map", "Map", "map"]]}
+        choose=${(/** @type {import("./shelf.js").View} */ next) => (shelf.view.value = next)} />
+    </div>
+    ${shelf.behind.value && html`<p class="find-status" role="status">${shelf.behind.value}</p>`}
+    ${grid && html`<${Filters} />`}
+    <output class="total" aria-live="polite">${shelf.loaded.value && totalWords()}</output>
+    ${(shelf.note.value || shelf.view.value === "map") &&
+    html`<p class="find-note">${shelf.note.value || "Alike pictures lie close together: the two main directions of their embeddings (PCA). Drag to fly, scroll or + and - to come closer."}</p>`}
+  </form>`;
+}
 
-  sayMode() {
-    const meaning = this.mode === "meaning";
-    this.field.placeholder = meaning ? "a red apple, something round -blue" : "apple, blue, sticker";
-    this.field.setAttribute("aria-label", meaning ? "Search by meaning" : "Search prompts");
-  }
+function totalWords() {
+  if (shelf.view.value === "twins") return many(shelf.total.value, "group");
+  const words = many(shelf.total.value, "picture");
+  return shelf.question.value && shelf.view.value === "grid" ? `${words}, closest first` : words;
+}
 
-  async searchFiles(files) {
-    const pictures = files.filter((file) => /^image\//.test(file.type)).slice(0, 4);
-    if (!pictures.length) return toast("Drop a PNG, JPEG or WebP picture to find those like it.", { bad: true });
-    const { items, skipped } = await upload(pictures);
-    if (skipped.length) toast(`${skipped[0].name}: ${skipped[0].reason}`, { bad: true });
-    if (items.length) this.searchLike(items.map((item) => item.id));
-  }
+/** A picture that the search goes by. @param {{id: string}} props */
+function Chip({ id }) {
+  useEffect(() => void getItem(id), [id]);
+  return html`<span class="find-chip"><${Picture} id=${id} /><span>${items.value.get(id)?.name ?? "picture"}</span>
+    <${Tool} icon="close" label="Take this picture out of the search" onClick=${() => (like.value = like.value.filter((each) => each !== id))} /></span>`;
+}
 
-  async searchLike(ids) {
-    await lookUp(ids);
-    this.like = [...new Set([...this.like, ...ids])].filter((id) => known.has(id)).slice(-4);
-    this.mode = "meaning";
-    this.modes.show("meaning");
-    this.sayMode();
-    this.views.show("grid");
-    await this.show("grid");
-    announce("Pictures like the chosen one.");
-  }
+function Filters() {
+  const more = useSignal(false); // only a phone folds them
+  useEffect(() => void learnFamilies(), []);
+  const now = shelf.filters.value;
+  const set = (/** @type {object} */ more) => (shelf.filters.value = { ...shelf.filters.value, ...more });
+  const made = Object.entries(config.draws).map(([name, tab]) => [name, config.titles[tab]]);
+  const drawn = families.value.filter((each) => each.kind === "diffusion").map((each) => [each.id, each.name]);
+  const select = (/** @type {"capability" | "family" | "period"} */ name, /** @type {string} */ label, /** @type {(string | undefined)[][]} */ choices) =>
+    html`<label class="field"><span>${label}</span><select value=${now[name]} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.value })}>
+      ${choices.map(([value, words]) => html`<option key=${value} value=${value}>${words}</option>`)}</select></label>`;
+  const toggle = (/** @type {"starred" | "deleted"} */ name, /** @type {string} */ words, /** @type {"star" | "trash"} */ icon) =>
+    html`<label class="toggle"><input type="checkbox" checked=${now[name]} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.checked })} />
+      <${Icon} name=${icon} />${words}</label>`;
+  return html`<div class=${more.value ? "narrowing open" : "narrowing"}>${made.length > 1 && select("capability", "Made with", [["", "Everything"], ...made])}
+      ${select("family", "Model", [["", "All models"], ...drawn])}
+      ${select("period", "When", shelf.PERIODS.map((words) => [words, words]))}</div>
+    <button type="button" class="toggle narrowing-button" aria-expanded=${String(more.value)} onClick=${() => (more.value = !more.value)}><${Icon} name="settings" />Filters</button>
+    ${toggle("starred", "Starred", "star")}${toggle("deleted", "Deleted", "trash")}
+    <button type="button" class="toggle" aria-pressed=${String(shelf.marking.value)} onClick=${() => (shelf.marking.value ? shelf.unmark() : (shelf.marking.value = true))}>
+      <${Icon} name="check" />Select</button>`;
+}
 
-  drawChips() {
-    this.chips.replaceChildren(
-      ...this.like.map((id) =>
-        h("span.find-chip", {}, picture(id), h("span", {}, known.get(id)?.name || "picture"), tool("close", "Take this picture out of the search", () => {
-          this.like = this.like.filter((each) => each !== id);
-          this.reload();
-        })),
-      ),
-    );
-    this.chips.hidden = !this.like.length;
-  }
+/* -- the pictures -- */
 
-  /* -- the views -- */
+/** What a picture's cell does when it is opened. */
+async function open(/** @type {string} */ id) {
+  go({ picture: id });
+  const last = await openLarge(id, shelf.ids.value);
+  if (last === id || !shelf.ids.value.includes(last)) return;
+  go({ picture: last });
+  requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector(`#gallery .grid [data-id="${last}"]`))?.focus());
+}
 
-  async show(view) {
-    this.view = view;
-    this.root.firstElementChild.dataset.view = view;
-    this.grid.hidden = view !== "grid";
-    this.groups.hidden = view !== "twins";
-    this.map.root.hidden = view !== "map";
-    await this.reload();
-  }
+const choose = (/** @type {string} */ id) => (narrow.matches ? open(id) : go({ picture: id }));
 
-  async reload() {
-    const turn = ++this.turn;
-    this.drawChips();
-    if (this.view === "twins") return this.twins(turn);
-    if (this.view === "map") return this.sky(turn);
-    const meaning = this.meaning();
-    this.root.firstElementChild.classList.toggle("is-searching", !!meaning);
-    const answer = meaning ? await act("find", { ...this.filters(), ...meaning }) : await act("page", this.filters());
-    this.root.firstElementChild.classList.remove("is-searching");
-    if (!answer || turn !== this.turn) return;
-    learn(answer.uploads || []);
-    this.grid.innerHTML = answer.html;
-    this.settle(answer, !!meaning);
-    for (const id of [...this.marked]) if (!$(`.thumb[data-id="${id}"]`, this.grid)) this.marked.delete(id);
-    this.drawMarked();
-    if (!$(`.thumb[data-id="${this.selected}"]`, this.grid)) this.unselect();
-    else this.mark();
-  }
+/** Delete from the grid or the panel; the next picture takes the place. */
+async function drop(/** @type {string[]} */ some) {
+  const { ids } = shelf;
+  const at = ids.value.indexOf(route.value.picture);
+  if (!(await shelf.drop(some))) return false;
+  if (some.includes(route.value.picture)) go({ picture: ids.value[Math.min(Math.max(at, 0), ids.value.length - 1)] ?? "" });
+  return true;
+}
 
-  async more() {
-    if (!this.next || this.busy || this.view !== "grid") return;
-    this.busy = true;
-    const turn = this.turn;
-    const answer = await act("page", { ...this.filters(), before: this.next });
-    this.busy = false;
-    if (!answer || turn !== this.turn) return;
-    this.grid.insertAdjacentHTML("beforeend", answer.html);
-    this.settle(answer);
-  }
+function Twins() {
+  const keep = async (/** @type {readonly string[]} */ group) => shelf.drop([...group.slice(1)]);
+  return html`<div class="twins">${shelf.groups.value.map(
+    (group) => html`<section key=${group[0]} class="twin" aria-label=${many(group.length, "picture")}>
+      <header><b>${many(group.length, "picture")}</b><${Button} onClick=${() => keep(group)}>Keep the first<//></header>
+      <div class="strip">${group.map((id) => html`<${Thumb} key=${id} id=${id} open=${() => openLarge(id, group)} />`)}</div>
+    </section>`,
+  )}</div>`;
+}
 
-  settle(answer, searched = false) {
-    this.next = answer.next;
-    this.total = answer.total;
-    this.searched = searched;
-    this.count();
-    this.tell(answer.note || "");
-    $(".grid-end", this.root).hidden = !answer.next;
-  }
-
-  tell(note) {
-    const line = $(".find-note", this.root);
-    line.hidden = !note;
-    line.textContent = note;
-  }
-
-  count() {
-    const words = this.searched ? `${many(this.total, "picture")}, closest first` : many(this.total, "picture");
-    $(".total", this.root).textContent = words;
-    const filters = this.filters();
-    const narrowed = filters.text || this.searched || filters.family || filters.capability || filters.starred || filters.period !== "Any time";
-    this.empty.hidden = this.total > 0;
-    this.root.firstElementChild.classList.toggle("is-empty", this.total === 0);
-    const [title, text] = filters.deleted
+function Nothing() {
+  const { deleted } = shelf.filters.value;
+  const words = {
+    twins: ["No near-duplicates", "Pictures that look almost the same are shown here side by side."],
+    map: ["Nothing to map yet", "A few seconds after pictures are made they appear here, alike ones close together."],
+    grid: deleted
       ? ["Nothing deleted", "Deleted pictures wait here for 30 days."]
-      : this.searched
-        ? ["Nothing found", "New pictures can be found a few seconds after they are made. Loosen the filters, or describe it in other words."]
-        : narrowed
+      : shelf.question.value
+        ? ["Nothing found", "No picture here fits. New ones can be found a few seconds after they are made. Loosen the filters, or describe it in other words."]
+        : shelf.narrowed.value
           ? ["Nothing matches", "Loosen the filters to see more."]
-          : ["No pictures yet", "Everything you make on the Create tab is kept here."];
-    $("h2", this.empty).textContent = title;
-    $("p", this.empty).textContent = text;
-  }
-
-  /** While pictures are still being looked at for the search, say how far that is. */
-  async watch() {
-    if (!visible(this.form) || document.hidden || this.busyWatch) return;
-    this.busyWatch = true;
-    const status = await act("search-status");
-    this.busyWatch = false;
-    if (!status) return;
-    const line = $(".find-status", this.root);
-    const behind = status.total - status.embedded;
-    line.hidden = behind <= 0 && !status.note;
-    line.textContent = behind > 0 ? `Looking at new pictures for the search: ${status.embedded.toLocaleString("en")} of ${status.total.toLocaleString("en")}` : status.note;
-    if (this.wasBehind && behind <= 0 && (this.meaning() || this.view !== "grid")) this.reload();
-    if (behind > 0 && this.searched) this.tell("");
-    this.wasBehind = behind > 0;
-  }
-
-  async twins(turn) {
-    const answer = await act("duplicates");
-    if (!answer || turn !== this.turn) return;
-    learn(answer.pictures);
-    this.total = answer.groups.length;
-    this.empty.hidden = this.total > 0;
-    this.root.firstElementChild.classList.toggle("is-empty", !this.total);
-    $("h2", this.empty).textContent = "No near-duplicates";
-    $("p", this.empty).textContent = "Pictures that look almost the same are shown here side by side.";
-    $(".total", this.root).textContent = `${many(this.total, "group")}`;
-    $(".grid-end", this.root).hidden = true;
-    this.tell(answer.note || "");
-    this.groups.replaceChildren(
-      ...answer.groups.map((ids) => {
-        const group = h("section.twin", {});
-        const rest = ids.slice(1);
-        group.append(
-          h("header", {}, h("b", {}, many(ids.length, "picture")), h("button.button", { type: "button", onclick: () => this.keepFirst(group, rest) }, "Keep the first")),
-          h("div.strip", {}, ids.map((id) => h("button.thumb", { type: "button", "data-act": "select", "data-id": id, "aria-label": known.get(id)?.name || "picture", title: known.get(id)?.name || "" }, picture(id)))),
-        );
-        return group;
-      }),
-    );
-  }
-
-  async keepFirst(group, ids) {
-    if (!(await act("delete-many", { ids }))) return;
-    group.remove();
-    toast(`${many(ids.length, "picture")} deleted. They stay restorable for 30 days.`, { action: "Undo", seconds: 10, run: async () => (await act("restore-many", { ids })) && this.reload() });
-  }
-
-  async sky(turn) {
-    const answer = await act("map");
-    if (!answer || turn !== this.turn) return;
-    learn(answer.pictures);
-    this.total = answer.points.length;
-    this.empty.hidden = this.total > 0;
-    this.root.firstElementChild.classList.toggle("is-empty", !this.total);
-    $("h2", this.empty).textContent = "Nothing to map yet";
-    $("p", this.empty).textContent = "A few seconds after pictures are made they appear here, alike ones close together.";
-    $(".total", this.root).textContent = many(this.total, "picture");
-    $(".grid-end", this.root).hidden = true;
-    this.tell("Alike pictures lie close together: the two main directions of their embeddings (PCA). Drag to fly, scroll or + and - to come closer.");
-    this.map.root.hidden = !this.total;
-    this.map.set(answer.points);
-  }
-
-  /* -- one and many -- */
-
-  ids() {
-    if (this.view === "map") return this.map.points.map((point) => point.id);
-    return $$(".thumb[data-id]", this.grid).map((cell) => cell.dataset.id).filter((id) => known.get(id)?.from !== "upload");
-  }
-
-  forget(id) {
-    this.marked.delete(id);
-    this.drawMarked();
-    const cell = $(`.thumb[data-id="${id}"]`, this.grid);
-    if (!cell) return;
-    const near = cell.nextElementSibling || cell.previousElementSibling;
-    cell.remove();
-    this.total -= 1;
-    this.count();
-    if (this.selected === id) near ? this.select(near.dataset.id) : this.unselect();
-  }
-
-  /** Pictures were deleted or put back somewhere on the page. */
-  settleChanges(known_) {
-    const gone = this.ids().filter((id) => known_.get(id)?.deleted_at);
-    if (gone.length && !this.filters().deleted) gone.forEach((id) => this.forget(id));
-    else if (visible(this.form)) this.reload();
-    else this.stale = true;
-  }
-
-  mark() {
-    for (const cell of $$(".thumb[data-id]", this.grid)) {
-      if (cell.dataset.id === this.selected) cell.setAttribute("aria-current", "true");
-      else cell.removeAttribute("aria-current");
-      cell.classList.toggle("marked", this.marked.has(cell.dataset.id));
-    }
-  }
-
-  click(node, event) {
-    const { id } = node.dataset;
-    if (event.shiftKey && this.selected) {
-      const cells = $$(".thumb[data-id]", this.grid).map((cell) => cell.dataset.id);
-      const [from, to] = [cells.indexOf(this.selected), cells.indexOf(id)].sort((a, b) => a - b);
-      for (const each of cells.slice(Math.max(from, 0), to + 1)) this.marked.add(each);
-    } else if (event.ctrlKey || event.metaKey || event.target.closest(".tick") || this.marked.size) {
-      if (this.marked.has(id)) this.marked.delete(id);
-      else this.marked.add(id);
-    } else {
-      return this.select(id, Number(node.dataset.time) || 0);
-    }
-    this.mark();
-    this.drawMarked();
-  }
-
-  drawMarked() {
-    const ids = [...this.marked];
-    this.bar.hidden = !ids.length;
-    this.root.firstElementChild.classList.toggle("is-marking", !!ids.length);
-    if (!ids.length) return;
-    const gone = () => ((this.marked = new Set()), this.mark(), this.drawMarked());
-    this.bar.replaceChildren(
-      h("b", {}, `${many(ids.length, "picture")} selected`),
-      ...TOOLS.map(([name, words]) => h("button.button", { type: "button", onclick: () => (gone(), handOver(name, ids)) }, icon(name), words)),
-      h("button.button", { type: "button", onclick: async () => (await saveBoard(ids)) && gone() }, icon("board"), "Save as board"),
-      h("button.button", { type: "button", onclick: () => this.removeMarked(ids) }, icon("trash"), "Delete"),
-      tool("close", "Select none", gone),
-    );
-  }
-
-  async removeMarked(ids) {
-    if (!(await act("delete-many", { ids }))) return;
-    this.marked = new Set();
-    await this.reload();
-    toast(`${many(ids.length, "picture")} deleted. They stay restorable for 30 days.`, { action: "Undo", seconds: 10, run: async () => (await act("restore-many", { ids })) && this.reload() });
-  }
-
-  unselect() {
-    this.selected = "";
-    this.side.innerHTML =
-      '<p class="side-hint">Select a picture to see how it was made.<br>Double-click opens it large.<br>Ctrl-click or Shift-click selects several.</p>';
-  }
-
-  async select(id, time = 0) {
-    this.selected = id;
-    this.mark();
-    const answer = await act(known.get(id)?.from === "upload" ? "look-upload" : "look", { id });
-    if (!answer || this.selected !== id) return;
-    if (known.get(id)?.from === "upload") {
-      this.side.innerHTML = answer.html;
-      const player = $("video", this.side);
-      if (player) player.currentTime = time; // where the search found it
-    } else {
-      this.side.innerHTML =
-        `<button type="button" class="pic-open" data-act="open" data-id="${id}" aria-label="Open large">` +
-        `<img src="${address(`/assets/${id}`)}" alt=""><span class="pic-gone">The file is missing</span></button>${answer.html}`;
-      $("img", this.side).alt = answer.label;
-    }
-    if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "nearest" });
-  }
+          : shelf.board.value
+            ? ["An empty board", "Drag pictures onto its name, or select some and press Add to board."]
+            : ["No pictures yet", "Everything you make on the Create tab is kept here."],
+  }[shelf.view.value];
+  return html`<div class="empty"><div class="empty-art" aria-hidden="true"><i></i><i></i><i></i></div><h2>${words[0]}</h2><p>${words[1]}</p></div>`;
 }
 
-/* -- the map: every picture at its place, to fly over -------------------------------------------------------- */
-
-class SkyMap {
-  constructor(root, choose) {
-    this.root = root;
-    this.canvas = $("canvas", root);
-    this.points = [];
-    this.pictures = new Map();
-    this.view = { x: 0, y: 0, zoom: 1 };
-    this.chosen = "";
-    let from = null;
-    let moved = false;
-    this.canvas.addEventListener("pointerdown", (event) => {
-      from = [event.clientX, event.clientY];
-      moved = false;
-      this.canvas.setPointerCapture(event.pointerId);
-    });
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (!from) return;
-      const [dx, dy] = [event.clientX - from[0], event.clientY - from[1]];
-      if (!moved && Math.hypot(dx, dy) < 4) return;
-      moved = true;
-      from = [event.clientX, event.clientY];
-      this.move(dx, dy);
-    });
-    this.canvas.addEventListener("pointerup", (event) => {
-      if (from && !moved) this.pick(event, choose);
-      from = null;
-    });
-    this.canvas.addEventListener("dblclick", () => this.chosen && known.get(this.chosen)?.from !== "upload" && choose(this.chosen, true));
-    this.canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
-    }, { passive: false });
-    this.canvas.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
-      if (step) this.move(...step);
-      else if (event.key === "+" || event.key === "=") this.zoom(1.25);
-      else if (event.key === "-") this.zoom(0.8);
-      else if (event.key === "0") this.reset();
-      else return;
-      event.preventDefault();
-    });
-    new ResizeObserver(() => this.draw()).observe(root);
-  }
-
-  set(points) {
-    this.points = points;
-    this.reset();
-  }
-
-  reset() {
-    this.view = { x: 0, y: 0, zoom: 1 };
-    this.draw();
-  }
-
-  move(dx, dy) {
-    this.view.x += dx;
-    this.view.y += dy;
-    this.draw();
-  }
-
-  zoom(factor, x = this.root.clientWidth / 2, y = this.root.clientHeight / 2) {
-    const zoom = Math.min(Math.max(this.view.zoom * factor, 0.6), 60);
-    const grown = zoom / this.view.zoom;
-    const [cx, cy] = [x - this.root.clientWidth / 2, y - this.root.clientHeight / 2];
-    this.view = { zoom, x: cx - (cx - this.view.x) * grown, y: cy - (cy - this.view.y) * grown };
-    this.draw();
-  }
-
-  /** Where a point (-1..1) is on the canvas, in CSS pixels. */
-  at(point) {
-    const { clientWidth: width, clientHeight: height } = this.root;
-    return [width / 2 + this.view.x + point.x * this.view.zoom * (width / 2 - 84), height / 2 + this.view.y - point.y * this.view.zoom * (height / 2 - 84)];
-  }
-
-  side() {
-    return Math.min(Math.max(26, (560 / Math.sqrt(this.points.length + 4)) * Math.sqrt(this.view.zoom)), 150);
-  }
-
-  pick(event, choose) {
-    const side = this.side();
-    const hit = [...this.points].reverse().find((point) => {
-      const [x, y] = this.at(point);
-      return Math.abs(event.offsetX - x) < side / 2 && Math.abs(event.offsetY - y) < side / 2;
-    });
-    this.chosen = hit?.id || "";
-    if (hit) choose(hit.id, false);
-    this.draw();
-  }
-
-  draw() {
-    if (this.asked || this.root.hidden) return;
-    this.asked = true;
-    requestAnimationFrame(() => {
-      this.asked = false;
-      this.paint();
-    });
-  }
-
-  paint() {
-    const { clientWidth: width, clientHeight: height } = this.root;
-    const ratio = window.devicePixelRatio || 1;
-    if (this.canvas.width !== width * ratio) this.canvas.width = width * ratio;
-    if (this.canvas.height !== height * ratio) this.canvas.height = height * ratio;
-    const pen = this.canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    const side = this.side();
-    const accent = getComputedStyle(this.root).getPropertyValue("--accent");
-    const near = this.points.filter((point) => {
-      const [x, y] = this.at(point);
-      return x > -side && y > -side && x < width + side && y < height + side;
-    });
-    const detailed = new Set(near.slice(-600));
-    for (const point of near) {
-      const [x, y] = this.at(point);
-      const image = detailed.has(point) ? this.picture(point.id) : null;
-      if (image?.complete && image.naturalWidth) {
-        pen.save();
-        pen.beginPath();
-        pen.roundRect(x - side / 2, y - side / 2, side, side, Math.min(side / 8, 10));
-        pen.clip();
-        const cut = Math.min(image.naturalWidth, image.naturalHeight);
-        pen.drawImage(image, (image.naturalWidth - cut) / 2, (image.naturalHeight - cut) / 2, cut, cut, x - side / 2, y - side / 2, side, side);
-        pen.restore();
-      } else {
-        pen.fillStyle = accent;
-        pen.beginPath();
-        pen.arc(x, y, 3, 0, 7);
-        pen.fill();
-      }
-      if (point.id === this.chosen) {
-        pen.strokeStyle = accent;
-        pen.lineWidth = 3;
-        pen.beginPath();
-        pen.roundRect(x - side / 2 - 3, y - side / 2 - 3, side + 6, side + 6, 12);
-        pen.stroke();
-      }
-    }
-  }
-
-  picture(id) {
-    let image = this.pictures.get(id);
-    if (!image) {
-      image = new Image();
-      image.onload = () => this.draw();
-      image.src = thumbnail(id);
-      this.pictures.set(id, image);
-    }
-    return image;
-  }
+function Main() {
+  const end = useRef(/** @type {HTMLElement | null} */ (null));
+  const { view, total, loaded, next, points } = shelf;
+  useEffect(() => {
+    if (!end.current) return;
+    const seen = new IntersectionObserver((all) => all.some((each) => each.isIntersecting) && shelf.more(), { rootMargin: "600px" });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [next.value]);
+  const empty = loaded.value && !total.value;
+  return html`<div class=${shelf.busy.value ? "gallery-main is-searching" : "gallery-main"} aria-busy=${String(shelf.busy.value)}>
+    ${empty && html`<${Nothing} />`}
+    ${!empty && view.value === "grid" && html`<${Grid} open=${open} choose=${choose} drop=${drop} />`}
+    ${!empty && view.value === "twins" && html`<${Twins} />`}
+    ${!empty && view.value === "map" && html`<${SkyMap} points=${points.value} choose=${choose} open=${(/** @type {string} */ id) => openLarge(id)} />`}
+    <${Undo} />
+    ${view.value === "grid" && next.value && html`<div class="grid-end" ref=${end}><${Button} onClick=${shelf.more}>Show more<//></div>`}
+    <${Marked} />
+  </div>`;
 }
 
-/* -- from a picture to a tool ------------------------------------------------------------------------------ */
-
-let shelves = null;
-let wanted = null;
-let takeNow = null;
-
-/** Pictures that wait for the Understand tab; `now` is told when there are some. */
-export function takeWanted(now) {
-  takeNow = now;
-  const taken = wanted;
-  wanted = null;
-  return taken;
+/** The way back, beside what was deleted. */
+function Undo() {
+  const count = shelf.undoable.value.length;
+  return html`<div class="undo-bar" role="status">${count > 0 &&
+  html`<span>${count === 1 ? "Deleted. It stays" : `${many(count, "picture")} deleted. They stay`} restorable for 30 days.</span>
+    <${Button} icon="undo" aria-keyshortcuts="Control+Z" onClick=${shelf.undo}>Undo<//>
+    <${Tool} icon="close" label="Close this note" onClick=${() => (shelf.undoable.value = [])} />`}</div>`;
 }
 
-/** Open a tool of the Understand tab with these pictures. */
-export function handOver(name, ids) {
-  $("dialog[open]")?.close();
-  wanted = { name, ids };
-  openTab("understand");
-  takeNow?.();
+/** What can be done with many pictures at once. */
+function Marked() {
+  const ids = [...shelf.marked.value];
+  if (!ids.length && !shelf.marking.value) return null;
+  const all = ids.map((id) => items.value.get(id)).filter((item) => item !== null && item !== undefined);
+  const own = all.filter((item) => item.from === "gallery").map((item) => item.id);
+  const on = !all.some((item) => item.starred);
+  const { deleted } = shelf.filters.value;
+  const compare = () => ask((/** @type {(answer: null) => void} */ done) => html`<${Dialog} label="Compare" class="box-wide comparing" close=${() => done(null)}>
+    <header><h2>Compare</h2><${Tool} icon="close" label="Close" onClick=${() => done(null)} /></header>
+    <div class="comparing-view"><${Compare} before=${ids[0]} after=${ids[1]} words=${["First", "Second"]} /></div><//>`);
+  return html`<div class="marked-bar" role="toolbar" aria-label="Selected pictures">
+    <b>${ids.length ? `${many(ids.length, "picture")} selected` : "Choose pictures"}</b>
+    <${Button} onClick=${() => shelf.mark(shelf.ids.value)}>All<//>
+    ${ids.length > 0 && deleted && html`<${Button} icon="undo" onClick=${() => putBack(ids)}>Put back<//>`}
+    ${ids.length > 0 && !deleted &&
+    html`${own.length > 0 && html`<${Button} icon="star" onClick=${() => starMany(own, on)}>${on ? "Star" : "Take the star away"}<//>`}
+      <${Button} icon="board" onClick=${async () => (await addToBoard(ids)) && shelf.unmark()}>Add to board<//>
+      ${shelf.board.value && html`<${Button} onClick=${() => takeFrom(shelf.board.value, ids)}>Take off the board<//>`}
+      <${Button} icon="download" onClick=${() => download(ids)}>Download<//>
+      ${ids.length === 2 && html`<${Button} icon="compare" onClick=${compare}>Compare<//>`}
+      ${TOOLS.map(([name, words]) => html`<${Button} key=${name} icon=${name} onClick=${() => (shelf.unmark(), handOver(name, ids))}>${words}<//>`)}
+      <${Button} icon="trash" onClick=${() => drop(ids)}>Delete<//>`}
+    <${Tool} icon="close" label="Select none" onClick=${shelf.unmark} />
+  </div>`;
 }
 
-handlers.select = (node, event) => {
-  const { id } = node.dataset;
-  if (node.closest(".gallery-main .grid")) return shelves.click(node, event);
-  if (known.get(id)?.from === "upload" && node.closest(".twins")) return shelves.select(id);
-  openLarge(id, $$(".thumb[data-id]", node.closest(".grid, .strip, .lineage")).map((cell) => cell.dataset.id));
-};
-handlers.understand = (node) => handOver(node.dataset.tool, [node.dataset.id]);
-handlers.like = (node) => {
-  $("dialog[open]")?.close();
-  openTab("gallery");
-  searchLike(node.dataset.id);
-};
-handlers["delete-upload"] = async (node) => {
-  const gone = await tried(() => api(`/uploads/${node.dataset.id}`, { method: "DELETE" }));
-  if (gone === null) return;
-  shelves?.forget(node.dataset.id);
-  toast("The file is deleted.");
-};
+/* -- the selected one -- */
 
-handlers.more = () => shelves.more();
-handlers.open = (node) => openLarge(node.dataset.id, shelves.ids());
-
-function searchLike(id) {
-  openTab("gallery");
-  const search = () => (shelves ? shelves.searchLike([id]) : setTimeout(search, 60));
-  search();
+function Side() {
+  const { picture: id } = route.value;
+  const item = id ? items.value.get(id) : undefined;
+  useEffect(() => void (id && getItem(id)), [id]);
+  if (narrow.matches) return null;
+  return html`<aside class="panel gallery-side" aria-label="Selected picture" tabindex="-1">${item ? html`<${Selected} key=${id} item=${item} />` : html`<${Hint} />`}</aside>`;
 }
 
-/** Fill the tab. */
+const Hint = () => html`<p class="side-hint">${touch.matches
+  ? html`Tap a picture to see how it was made, again to see it large.<br />Select marks several.`
+  : html`Select a picture to see how it was made.<br />Double-click or Enter opens it large.<br />Ctrl-click, Shift-click or Space selects several.`}</p>`;
+
+/** @param {{item: Item}} props */
+function Selected({ item }) {
+  const player = useRef(/** @type {HTMLVideoElement | null} */ (null));
+  const time = shelf.moments.value.get(item.id) ?? 0;
+  useEffect(() => {
+    if (player.current) player.current.currentTime = time; // where the search found it
+  }, [time]);
+  const playable = item.kind === "clip" && ["mp4", "webm", "mov"].includes(item.format);
+  return html`${playable
+      ? html`<div class="upload-shown"><video ref=${player} src=${original(item.id)} poster=${thumbnail(item.id)} controls muted></video></div>`
+      : html`<button type="button" class="pic-open" aria-label="Open large" onClick=${() => open(item.id)}><${Picture} id=${item.id} large alt=${labelOf(item)} /></button>`}
+    <div class="details" data-id=${item.id}>
+      ${item.missing &&
+      html`<p class="sentence"><${Icon} name="alert" /><span>The file of this picture is missing from the data folder. Its settings are still here: reuse them to draw it again.</span></p>`}
+      <p class="details-prompt">${item.prompt || item.name}</p>
+      <div class="details-tools"><${PictureTools} item=${item} drop=${() => drop([item.id])} />
+        ${!item.deleted_at && html`<${Tool} icon="board" label="Add to a board" onClick=${() => addToBoard([item.id])} />`}</div>
+      <${PictureActions} item=${item} />
+      <${Details} item=${item} open=${(/** @type {string} */ next) => go({ picture: next })} />
+    </div>`;
+}
+
+/* -- the tab -- */
+
+function Gallery() {
+  return html`<div class="gallery" data-view=${shelf.view.value}>
+    <h2 class="sr-only">Gallery</h2>
+    <${Finder} />
+    <div class="gallery-body">
+      <${Boards} open=${shelf.board.value} choose=${(/** @type {string} */ id) => ((shelf.board.value = id), shelf.unmark())} />
+      <${Main} /><${Side} />
+    </div>
+  </div>`;
+}
+
+/** Fill the tab. @param {HTMLElement} root */
 export function startGallery(root) {
-  shelves = new Gallery(root);
+  render(html`<${Gallery} />`, root);
+  shelf.startShelf();
+  takers.push({ root, words: "Drop a picture to find those like it", take: async (carrier) => searchFiles(await droppedFiles(carrier)) });
+  narrow.addEventListener("change", () => render(html`<${Gallery} key=${narrow.matches} />`, root));
   effect(() => {
-    if (changes.value) shelves.settleChanges(items.value);
+    if (!like.value.length) return;
+    untracked(() => {
+      shelf.mode.value = "meaning";
+      shelf.view.value = "grid";
+      announce("Pictures like the chosen one.");
+      tried(() => getItems(like.value));
+    });
   });
+  document.addEventListener("keydown", (event) => {
+    const typing = /** @type {Element} */ (event.target).closest?.("input, textarea, select");
+    if (route.value.tab !== "gallery" || typing || !(event.ctrlKey || event.metaKey) || event.key !== "z" || !shelf.undoable.value.length) return;
+    event.preventDefault();
+    shelf.undo();
+  });
+  const { tab, picture } = route.value;
+  if (narrow.matches && tab === "gallery" && picture) open(picture); // the page was opened at a picture
 }
 
 offer([
-  { name: "like", words: "More like this", icon: "search", can: () => true, run: searchLike },
-  ...TOOLS.slice(0, 3).map(([name, words]) => ({ name, words, icon: name, can: (item) => item.kind === "picture", run: (id) => handOver(name, [id]) })),
+  { name: "like", words: "More like this", icon: "search", can: () => true, run: (id) => findLike([id]) },
+  ...TOOLS.slice(0, 3).map(([name, words]) => ({
+    name, words, icon: name, can: (/** @type {Item} */ item) => item.kind === "picture", run: (/** @type {string} */ id) => handOver(name, [id]),
+  })),
+  { name: "clip", words: "Look through it", icon: "clip", can: (item) => item.kind === "clip", run: (id) => handOver("clip", [id]) },
+  { name: "board", words: "Add to board", icon: "board", can: (item) => item.from === "gallery" && route.value.tab !== "gallery", run: (id) => void addToBoard([id]) },
 ]);

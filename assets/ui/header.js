@@ -3,7 +3,7 @@ import { config } from "./config.js";
 import { Tool } from "./controls.js";
 import { jobs, worker } from "./events.js";
 import { $ } from "./gradio.js";
-import { effect, html, useRef } from "./html.js";
+import { effect, html, untracked, useRef } from "./html.js";
 import { go, link, route, startRouting } from "./route.js";
 import { switchTheme } from "./theme.js";
 
@@ -43,6 +43,8 @@ function Tabs() {
   </div>`;
 }
 
+const drawingTabs = new Set(Object.values(config.draws));
+
 export function Header() {
   const { status, words } = statusWords();
   const skip = (/** @type {Event} */ event) => {
@@ -53,7 +55,7 @@ export function Header() {
     main?.setAttribute("tabindex", "-1");
     main?.focus();
   };
-  return html`<a class="skip" href=${link(route.value.tab)} onClick=${skip}>Skip to the pictures</a>
+  return html`<a class="skip" href=${drawingTabs.has(route.value.tab) ? "#stage" : link(route.value.tab, "")} onClick=${skip}>Skip to the pictures</a>
     <header class="bar">
       <h1 class="brand"><svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="9" /><circle cx="13" cy="18.5" r="6" /><path d="M17 6.5h8.5V15" /></svg>
         <span>Creative Studio</span></h1>
@@ -68,14 +70,17 @@ export function Header() {
 /** Keep Gradio's tabs, the page's title and its looks where the address is. */
 export function startTabs() {
   startRouting(config.tabs);
-  const drawing = new Set(Object.values(config.draws));
   effect(() => {
     const { tab } = route.value;
     document.body.dataset.tab = tab;
-    document.body.dataset.place = drawing.has(tab) ? "workspace" : "page";
+    document.body.dataset.place = drawingTabs.has(tab) ? "workspace" : "page";
     document.title = `${config.titles[tab]} · Creative Studio`;
-    const turn = () => /** @type {HTMLElement | null} */ ($(`#tabs [role="tab"][data-tab-id="${tab}"]`));
-    if (turn()) turn()?.click();
-    else requestAnimationFrame(() => turn()?.click());
+    const turn = () => {
+      if (route.value.tab !== tab) return;
+      const own = /** @type {HTMLElement | null} */ ($(`#tabs [role="tab"][data-tab-id="${tab}"]`));
+      if (own) own.click();
+      else requestAnimationFrame(turn); // Gradio has not drawn its tabs yet
+    };
+    untracked(turn);
   });
 }

@@ -57,7 +57,7 @@ export function Progress({ job }) {
 export function Headline({ job, made, children }) {
   if (isActive(job)) {
     return html`<div class="job-head"><${Progress} job=${job} />
-      <${Button} class="stop" onClick=${() => cancel(job.id)} disabled=${stopping.has(job.id)}>Cancel<//></div>`;
+      <${Button} class="stop" data-stop onClick=${() => cancel(job.id)} disabled=${stopping.has(job.id)}>Cancel<//></div>`;
   }
   return html`<div class="job-head">
     ${job.status === "failed"

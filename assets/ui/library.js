@@ -74,6 +74,23 @@ async function fetchItem(id) {
   return items.value.get(id) ?? null;
 }
 
+/**
+ * Those of `ids` that are there, in their order; what is not known is asked for at once.
+ * @param {readonly string[]} ids
+ * @returns {Promise<Item[]>}
+ */
+export async function getItems(ids) {
+  const missing = [...new Set(ids)].filter((id) => items.value.get(id) === undefined);
+  for (let at = 0; at < missing.length; at += 1000) {
+    const some = missing.slice(at, at + 1000);
+    const found = await api("/pictures", { body: { pictures: some } });
+    know([...found.assets.map(fromAsset), ...found.uploads.map(fromUpload)]);
+    const gone = some.filter((id) => items.value.get(id) === undefined);
+    if (gone.length) items.value = new Map([...items.value, ...gone.map((id) => /** @type {[string, null]} */ ([id, null]))]);
+  }
+  return ids.map((id) => items.value.get(id)).filter((item) => item !== null && item !== undefined);
+}
+
 const place = (/** @type {string} */ id) => (items.value.get(id)?.from === "upload" ? "uploads" : "assets");
 /** Addresses of a picture's file and of its small version. */
 export const original = (/** @type {string} */ id) => address(`/${place(id)}/${id}`);
@@ -86,11 +103,12 @@ export async function star(/** @type {string} */ id, on = !items.value.get(id)?.
   return Boolean(done);
 }
 
-/** Delete pictures of either kind, with a way back. */
-export async function remove(/** @type {string[]} */ ids) {
+/** Delete pictures of either kind, with a way back; `quiet` where the page offers it in another place. */
+export async function remove(/** @type {string[]} */ ids, { quiet = false } = {}) {
   const done = await tried(() => change(ids, "delete"));
   if (!done) return false;
   mark(ids, new Date().toISOString());
+  if (quiet) return true;
   const words = ids.length === 1 ? "Deleted. It stays" : `${many(ids.length, "picture")} deleted. They stay`;
   toast(`${words} restorable for 30 days.`, { action: "Undo", run: () => putBack(ids) });
   return true;

@@ -1,12 +1,13 @@
 /* The page's scripts, started. Gradio draws the places; what lives in them is drawn here. */
 import { handed, keep, restored, sent, values, words } from "./composer.js";
+import { connect } from "./bridge.js";
 import { startMounting } from "./config.js";
 import { startListening } from "./events.js";
-import { handOver, startGallery } from "./gallery.js";
+import { startGallery } from "./gallery.js";
 import { Header, startTabs } from "./header.js";
 import { html, render } from "./html.js";
 import { startKeys } from "./keys.js";
-import { connect, startModels } from "./legacy.js";
+import { startModels } from "./models.js";
 import { startSaying } from "./say.js";
 import { startSession } from "./session.js";
 import { startTheme } from "./theme.js";
@@ -31,5 +32,5 @@ startMounting(
     understand: startUnderstand,
     models: startModels,
   },
-  { handed, handOver, keep, restored, sent, values, words },
+  { handed, keep, restored, sent, values, words },
 );

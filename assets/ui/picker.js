@@ -28,15 +28,6 @@ export async function boardItems(/** @type {string} */ id) {
   return found.filter((item) => item && !item.deleted_at);
 }
 
-/** Ask for a name and keep pictures as a board under it. @param {string[]} ids @param {string} [name] */
-export async function saveBoard(ids, name = "") {
-  const chosen = await askName(`Save ${many(ids.length, "picture")} as a board`, "Name of the board", name);
-  if (!chosen) return null;
-  const board = await tried(() => api("/boards", { body: { name: chosen, pictures: ids } }));
-  if (board) toast(`Saved the board ${board.name} with ${many(ids.length, "picture")}.`);
-  return board;
-}
-
 /** @param {Options & {done: (chosen: Item[]) => void}} props */
 function Picker({ single = false, clips = false, done }) {
   const tab = useSignal(clips ? "uploads" : "gallery");

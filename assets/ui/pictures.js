@@ -3,7 +3,8 @@ import { actionsFor } from "./actions.js";
 import { api } from "./api.js";
 import { config } from "./config.js";
 import { ask, Button, Dialog, Tool } from "./controls.js";
-import { html, signal, useEffect, useRef, useSignal } from "./html.js";
+import { learnFamilies, names } from "./families.js";
+import { html, useEffect, useRef, useSignal } from "./html.js";
 import { Icon } from "./icons.js";
 import { fromAsset, getItem, items, know, original, putBack, remove, star, thumbnail } from "./library.js";
 import { announce, toast } from "./say.js";
@@ -17,17 +18,6 @@ const LABELS = {
   clip_model: "Scored by",
 };
 
-/** Model id -> its name, once they were asked for. */
-const names = signal(/** @type {Record<string, string>} */ ({}));
-let asked = false;
-
-async function learnNames() {
-  if (asked) return;
-  asked = true;
-  const models = await api("/models").catch(() => (asked = false, []));
-  names.value = Object.fromEntries(models.map((/** @type {any} */ each) => [each.id, each.name]));
-}
-
 /** The same for pictures of one prompt: `a fox, seed 12`. */
 export const labelOf = (/** @type {Item} */ item) =>
   item.seed === null ? item.name : `${short(item.name, 120)}, seed ${item.seed}`;
@@ -40,7 +30,7 @@ export function Picture({ id, large = false, alt = "" }) {
   const broken = useSignal("");
   const item = items.value.get(id);
   if (item === null) return html`<span class="lost" title="Deleted">Deleted</span>`;
-  if (broken.value === id || item?.missing) return html`<span class="lost"><${Icon} name="alert" />The file is missing</span>`;
+  if (broken.value === id || item?.missing) return html`<span class="lost"><${Icon} name="alert" />File missing</span>`;
   return html`<img src=${large ? original(id) : thumbnail(id)} alt=${alt} loading=${large ? "eager" : "lazy"} decoding="async"
     width=${large ? item?.width || undefined : undefined} height=${large ? item?.height || undefined : undefined}
     onError=${() => (broken.value = id)} />`;
@@ -68,10 +58,12 @@ export const Download = ({ item }) => {
     <${Icon} name="download" /></a>`;
 };
 
-/** Star, download, delete: what every picture has. @param {{item: Item, removed?: () => void}} props */
-export function PictureTools({ item, removed }) {
+/**
+ * Star, download, delete: what every picture has. `drop` deletes it in another way.
+ * @param {{item: Item, removed?: () => void, drop?: () => unknown}} props
+ */
+export function PictureTools({ item, removed, drop = async () => (await remove([item.id])) && removed?.() }) {
   if (item.deleted_at) return html`<${Button} icon="undo" onClick=${() => putBack([item.id])}>Put back<//>`;
-  const drop = async () => (await remove([item.id])) && removed?.();
   return html`${item.from === "gallery" &&
   html`<${Tool} icon="star" label="Star" aria-pressed=${String(item.starred)} data-act="star" onClick=${() => star(item.id)} />`}
   ${!item.missing && html`<${Download} item=${item} />`}<${Tool} icon="trash" label="Delete" onClick=${drop} />`;
@@ -168,7 +160,7 @@ export function Details({ item, open }) {
   useEffect(() => {
     let wanted = true;
     line.value = null;
-    learnNames();
+    learnFamilies();
     if (item.from === "gallery") {
       api(`/gallery/${item.id}/lineage`).then((found) => {
         const [parents, children] = [found.parents.map(relative), found.children.map(relative)];

@@ -33,7 +33,7 @@ function Source() {
     if (chosen) showPicture(chosen.id);
   };
   return html`<section class="source" aria-label="Picture to redraw">
-    <h3>Picture</h3>
+    <h2>Picture</h2>
     <div class="source-row">
       ${id
         ? html`<span class="source-picture"><${Picture} id=${id} alt=${item ? labelOf(item) : ""} /></span>`

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
+from studio.api.archive import ZIPPED, zipped
 from studio.api.lanes import Lane
-from studio.api.schemas import IMMUTABLE, RAW_BODY, Changed, Error, Picture, Selection
+from studio.api.schemas import (
+    IMMUTABLE,
+    RAW_BODY,
+    Changed,
+    Error,
+    KnownPictures,
+    Picture,
+    Pictures,
+    Selection,
+)
 from studio.api.users import User
 from studio.references import Purpose
+from studio.store.gallery import Asset
 from studio.store.library import Upload
 
 if TYPE_CHECKING:
@@ -68,6 +79,23 @@ def add_library(v1: APIRouter, studio: Studio) -> None:
     @v1.post("/uploads/restore", tags=["library"])
     def restore_uploads(body: Selection, user: User) -> Changed:
         return Changed(changed=library.restore(body.ids, user=user))
+
+    @v1.post("/pictures", tags=["library"])
+    def get_many(body: Pictures, user: User) -> KnownPictures:
+        """What is known of pictures of either kind."""
+        found = library.some(body.pictures, user=user).values()
+        return KnownPictures(
+            assets=[each for each in found if isinstance(each, Asset)],
+            uploads=[each for each in found if isinstance(each, Upload)],
+        )
+
+    packing = Lane(threads=1, waiting=8)
+
+    @v1.post("/pictures/zip", tags=["library"], response_class=Response, responses=ZIPPED)
+    @packing
+    def download(body: Selection, user: User) -> Response:
+        """The files of many pictures as one ZIP, exactly as they were released or handed in."""
+        return zipped(library, body.ids, user)
 
     @v1.get("/pictures/{id}", tags=["library"])
     def get_any_picture(id: str, request: HttpRequest, user: User) -> Picture:

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from studio.jobs import Job
 from studio.references import PictureId
 from studio.store.boards import Board
+from studio.store.gallery import Asset
+from studio.store.library import Upload
 from studio.store.words import MAX_QUESTIONS, QUESTION_LENGTH
 
 IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'"}
@@ -117,6 +119,13 @@ class Picture(BaseModel):
     thumbnail: str
 
 
+class KnownPictures(BaseModel):
+    """What is known of many pictures at once, each with all its parameters; those that are gone are left out."""
+
+    assets: list[Asset]
+    uploads: list[Upload]
+
+
 class BoardName(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(min_length=1, max_length=80)
@@ -172,6 +181,10 @@ class Wanted(BaseModel):
     unlike: str = Field("", max_length=2000, description="What is not to be seen, in words.")
     limit: int = Field(60, ge=1, le=500)
     model: str = Field("", max_length=64, description="Model id; empty is the model of the search.")
+    capability: str | None = Field(None, max_length=64, description="With one of these four, uploads are left out.")
+    family: str | None = Field(None, max_length=64, description="Id of the model that made the picture.")
+    starred: bool | None = None
+    since: Moment | None = None
     everything: bool = Field(False, description="Also what the words hardly fit; else words find only what they fit.")
 
 

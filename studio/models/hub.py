@@ -10,6 +10,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,9 @@ READ = re.compile(
 SPARE_BYTES = 1_000_000_000
 """Disk space a download leaves free."""
 
+TOLD_SECONDS = 0.5
+"""Between two times that a growing download is told of."""
+
 
 @dataclass(frozen=True)
 class DownloadState:
@@ -46,6 +50,8 @@ class DownloadState:
     error: str = ""
     started_at: float = 0.0
     """Seconds since the epoch."""
+    unreachable: bool = False
+    """Failed because no hub answered."""
 
 
 class _Stopped(Exception):
@@ -55,13 +61,23 @@ class _Stopped(Exception):
 class Downloads:
     """Fetches families into ``models_dir``. Thread-safe; one thread per running download.
 
-    ``endpoint`` is the address of the hub, for mirrors; None is what ``HF_ENDPOINT`` says.
+    ``endpoint`` is the address of the hub, for mirrors; None is what ``HF_ENDPOINT`` says. ``changed`` is called when a
+    state is another one, and at most twice a second while bytes arrive.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog, *, endpoint: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        *,
+        endpoint: str | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._endpoint = endpoint
+        self._changed = changed
+        self._told = 0.0
         self._lock = threading.Lock()
         self._states: dict[str, DownloadState] = {}
         self._stops: dict[str, threading.Event] = {}
@@ -84,6 +100,7 @@ class Downloads:
                 return
             self._states[family.id] = DownloadState(family.id, "running", started_at=time.time())
             stop = self._stops[family.id] = threading.Event()
+        self._changed()
         threading.Thread(target=self._run, args=(family, stop), name=f"download-{family.id}", daemon=True).start()
 
     def state(self, family_id: str) -> DownloadState | None:
@@ -109,13 +126,18 @@ class Downloads:
             self._note(family, status="failed", error=error.message)
         except Exception as error:
             log.warning("download of %s failed", family.id, exc_info=True)
-            self._note(family, status="failed", error=_sentence(error, family, self._catalog.location(family.id)))
+            reason = _reason(error, family)
+            self._note(family, status="failed", error=reason or _unreachable(error), unreachable=not reason)
         else:
             self._note(family, status="finished")
 
     def _note(self, family: Family, **changes: Any) -> None:
         with self._lock:
             self._states[family.id] = replace(self._states[family.id], **changes)
+            if "status" not in changes and time.monotonic() - self._told < TOLD_SECONDS:
+                return
+            self._told = time.monotonic()
+        self._changed()
 
     def _fetch(self, family: Family, stop: threading.Event) -> None:
         from huggingface_hub import HfApi, hf_hub_download
@@ -238,7 +260,8 @@ def _bar(stop: threading.Event, moved: Any) -> type:
     return Bar
 
 
-def _sentence(error: Exception, family: Family, folder: Path) -> str:
+def _reason(error: Exception, family: Family) -> str:
+    """Why the hub gave nothing, in one sentence; empty where it did not answer."""
     from huggingface_hub.errors import (
         GatedRepoError,
         OfflineModeIsEnabled,
@@ -259,6 +282,10 @@ def _sentence(error: Exception, family: Family, folder: Path) -> str:
         return f"{family.repo} is no longer on the hub; add the model from disk in the Models tab instead."
     if any(isinstance(link, OSError) and link.errno == errno.ENOSPC for link in chain):
         return "The disk is full; make room and start the download again, it goes on where it stopped."
+    return ""
+
+
+def _unreachable(error: Exception) -> str:
     return (
         f"The Hugging Face Hub cannot be reached ({type(error).__name__}); check the connection and try again, "
         "or add the model from disk in the Models tab."

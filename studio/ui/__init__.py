@@ -60,7 +60,7 @@ def _place(name: str, **more: Any) -> gr.HTML:
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole page, unmounted."""
-    actions: dict[str, Action] = {**gallery.actions(studio), **models.actions(studio), **understand.actions(studio)}
+    actions: dict[str, Action] = {**models.actions(studio), **understand.actions(studio)}
 
     def act(data: dict[str, Any]) -> dict[str, Any]:
         """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""

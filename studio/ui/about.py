@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from studio.settings import ROOT
 from studio.ui.markup import finish, html, join
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 _KEYS = (
     ("Ctrl Enter", "Generate, sort, ask ...: the blue button (⌘ Enter on a Mac)"),
     ("Esc", "Cancel what is under way, or close what is open"),
-    ("← →", "Previous and next picture in a large view"),
-    ("S", "Star the picture in the large view"),
-    ("Enter", "Send the question on Ask; Shift Enter begins a new line"),
+    ("← → ↑ ↓", "Go about in tabs, choices, the filmstrip, the gallery; the next picture in a large view"),
+    ("Space", "Gallery: select the picture; with Shift all up to it"),
+    ("S", "Star the picture"),
+    ("Delete", "Delete the picture, or all that are selected"),
+    ("Ctrl Z", "Gallery: bring back what was deleted last"),
+    ("Enter", "Gallery: open the picture large. Ask: send the question; Shift Enter begins a new line"),
     ("+ -", "Come closer on the map of the gallery; arrows fly, 0 shows all"),
-    ("Ctrl click", "Select several pictures in the gallery; Shift click up to here"),
+    ("Ctrl click", "Gallery: select several pictures; Shift click up to here"),
     ("Drop a picture", "Create: bring back its settings. Gallery: find those like it. Understand: choose it"),
 )
+GUIDE = ROOT / "docs" / "guides" / "real-models.md"
 _PACKAGES = ("gradio", "torch", "diffusers", "transformers")
 
 
@@ -52,18 +57,18 @@ def _page(studio: Studio) -> Markup:
         '<p class="lead">A studio for making '
         "pictures with open models, on your own computer. Nothing you write or draw leaves it.</p>"
         "<p>Licence: Apache-2.0. Each model has a licence of its own, shown wherever it can be chosen.</p>"
-        '<p><a class="button" href="api/docs">Open the API documentation</a></p></section>'
+        '<p><a class="button" href="api/docs">Open the API documentation</a></p></section>{guide}'
         '<section class="panel prose"><h3>Starter models and their art</h3>{attribution}</section></div>'
-        '<div class="about-side"><section class="panel"><h3>Keyboard</h3><table class="keys">'
+        '<div class="about-side"><section class="panel keys-panel"><h3>Keyboard</h3><table class="keys">'
         "<tbody>{keys}</tbody></table></section>"
         '<section class="panel"><h3>Versions</h3><table><tbody>{rows}</tbody></table></section>'
         '<section class="panel"><h3>Settings</h3><p>Set before the studio starts, as environment variables.</p>'
         '<dl class="settings">{settings}</dl></section></div></div>'
-    ).format(attribution=_attribution(studio), keys=keys, rows=rows, settings=_settings(studio))
+    ).format(guide=_guide(), attribution=_attribution(studio), keys=keys, rows=rows, settings=_settings(studio))
 
 
 def _split(key: str) -> list[str]:
-    return [key] if key.startswith(("Drop", "Ctrl click")) else key.split()
+    return [key] if key.startswith(("Drop", "Ctrl click", "Ctrl Z")) else key.split()
 
 
 def _attribution(studio: Studio) -> Markup:
@@ -72,11 +77,26 @@ def _attribution(studio: Studio) -> Markup:
     if not card.is_file():
         return Markup("<p>There is no model card beside the starter models: <code>make starter</code> writes it.</p>")
     text = card.read_text(encoding="utf-8")
-    if text.startswith("---"):
-        text = text.split("---", 2)[-1]
+    return _rendered(text.split("---", 2)[-1] if text.startswith("---") else text)
+
+
+def _guide() -> Markup:
+    """How to use real models, as the guide says it, for those who have no network to read it elsewhere."""
+    if not GUIDE.is_file():
+        return Markup("")
+    fold = '<details class="panel prose fold" id="guide"><summary>Guide: use real models</summary>{}</details>'
+    return Markup(fold).format(_rendered(GUIDE.read_text(encoding="utf-8")))
+
+
+def _rendered(markdown: str) -> Markup:
+    """Headings begin at the third level, under those of the page. Pictures are left out: they are not served."""
     renderer = MarkdownIt("js-default")
-    renderer.disable("image")  # relative to the card's folder, which is not served
-    return Markup(renderer.render(text))
+    renderer.disable("image")
+    tokens = renderer.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+    return Markup(renderer.renderer.render(tokens, renderer.options, {}))
 
 
 def _settings(studio: Studio) -> Markup:

@@ -16,7 +16,6 @@ def _plain(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=2000)]
-Flag = Annotated[bool, BeforeValidator(bool)]
 Id = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=255)]
 Ids = Annotated[list[Id], BeforeValidator(lambda value: value or []), Field(max_length=20_000)]
 
@@ -29,43 +28,10 @@ class One(BaseModel):
     id: Id = ""
 
 
-class Many(BaseModel):
-    ids: Ids = []
-
-
-class Starring(One):
-    on: Flag = False
-
-
-class Shown(BaseModel):
-    """What is to be seen in the gallery."""
-
-    text: Text = ""
-    capability: Id = ""
-    family: Id = ""
-    period: Id = ""
-    starred: Flag = False
-    deleted: Flag = False
-    before: Id = ""
-
-
-class Finding(Shown):
-    unlike: Text = ""
-    like: Ids = []
-
-
-class Picking(BaseModel):
-    """From the gallery or, with ``from`` "uploads", from what was handed in."""
-
-    source: Id = Field("", alias="from")
-    clips: Flag = False
-    text: Text = ""
-    before: Id = ""
-
-
 class Adding(BaseModel):
     path: Text = ""
     name: Text = ""
+    prediction: Id = ""
 
 
 Pair = tuple[Annotated[str, StringConstraints(max_length=5000)], Annotated[str, StringConstraints(max_length=20_000)]]
@@ -77,20 +43,6 @@ class Suggesting(BaseModel):
 
 
 MODELS: dict[str, type[BaseModel]] = {
-    "page": Shown,
-    "find": Finding,
-    "look": One,
-    "star": Starring,
-    "delete": One,
-    "restore": One,
-    "search-status": Nothing,
-    "duplicates": Nothing,
-    "map": Nothing,
-    "pictures": Many,
-    "pick": Picking,
-    "look-upload": One,
-    "delete-many": Many,
-    "restore-many": Many,
     "models": Nothing,
     "fetch": One,
     "stop-fetch": One,

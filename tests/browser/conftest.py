@@ -104,7 +104,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {**os.environ, "STUDIO_PORT": str(port), "STUDIO_HOST": "127.0.0.1", "STUDIO_DATA_DIR": str(folder / "data")}
+    env = {
+        **os.environ,
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "STUDIO_PORT": str(port),
+        "STUDIO_HOST": "127.0.0.1",
+        "STUDIO_DATA_DIR": str(folder / "data"),
+    }
     with open(folder / "log", "w") as log:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
     server = Server(f"http://127.0.0.1:{port}", folder / "data")

@@ -7,12 +7,14 @@ import io
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from benchmarks.watermark import photographs
 from tests.browser.conftest import PATIENCE, Opener, Server, Watch, go_to, keep
 from tests.viewing import scene
 
@@ -77,9 +79,20 @@ def use(page: Page, tool: str) -> Locator:
     return page.locator(".tool-stage:visible")
 
 
+def hand_over(page: Page, tool: str, *ids: str) -> None:
+    """What the gallery's buttons call."""
+    page.evaluate(
+        """async ([tool, ids]) => {
+            const main = document.querySelector("script[type=module][src$='main.js']").src;
+            (await import(main.replace("main.js", "handing.js"))).handOver(tool, ids);
+        }""",
+        [tool, list(ids)],
+    )
+
+
 def choose(page: Page, *ids: str) -> None:
     """Hand pictures over from the gallery, as its buttons do."""
-    page.evaluate("(ids) => window.studio.call('handOver', 'sort', ids)", ids)
+    hand_over(page, "sort", *ids)
     expect(page.locator(".chooser:visible .chosen-cell")).to_have_count(len(ids))
 
 
@@ -184,6 +197,14 @@ def test_without_labels_or_pictures_a_sentence_says_what_to_do(
     expect(page.locator(".tool-problem [role=alert]")).to_contain_text("yes/no question")
 
 
+@contextmanager
+def searched(page: Page) -> Iterator[None]:
+    """Until what is asked for inside is answered and drawn."""
+    with page.expect_response("**/api/v1/search"):
+        yield
+    expect(page.locator(".gallery-main")).to_have_attribute("aria-busy", "false")
+
+
 def titles(page: Page) -> list[str]:
     return [cell.get_attribute("title") or "" for cell in page.locator(".grid .thumb").all()]
 
@@ -203,21 +224,21 @@ def test_pictures_are_found_by_words_by_picture_and_by_both(page: Page, scenes: 
     keep(page, "gallery-search")
     words.fill(NASTY)
     expect(page.locator(".total")).to_contain_text("closest first")
+    words.fill("a photograph of a wedding")
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
     words.fill("")
 
     buffer = io.BytesIO()
     draw("fox-2").resize((200, 200)).save(buffer, "PNG")
-    page.locator(".finder input[type=file]").set_input_files(
-        {"name": "my fox.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
-    )
+    with searched(page):
+        page.locator(".finder input[type=file]").set_input_files(
+            {"name": "my fox.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+        )
     expect(page.locator(".find-chip")).to_contain_text("my fox.png")
     expect(first).to_have_attribute("data-id", scenes["fox-2"])
     alone = titles(page)
-    words.fill("a penguin on a blue background")
-    page.wait_for_function(
-        "(alone) => alone !== [...document.querySelectorAll('.grid .thumb')].map((cell) => cell.title).join()",
-        arg=",".join(alone),
-    )
+    with searched(page):
+        words.fill("a penguin on a blue background")
     together = titles(page)
     assert rank(together, "penguin") < rank(alone, "penguin"), (alone, together)
     page.get_by_role("button", name="Take this picture out of the search").click()
@@ -350,7 +371,7 @@ def test_a_caption_goes_back_to_create_and_a_measure_into_the_gallery(
     expect(page.get_by_label("Prompt", exact=True)).to_have_value(words)
 
     (drawn,) = server.draw("a red apple on a blue background", seed=7)
-    page.evaluate("(id) => window.studio.call('handOver', 'measure', [id])", drawn)
+    hand_over(page, "measure", drawn)
     stage = use(page, "Measure")
     run(page, "Measure")
     over(stage)
@@ -419,3 +440,27 @@ def test_the_tab_fits_a_tablet_and_the_dark(opened: Opener, scenes: dict[str, st
                 || each.getBoundingClientRect().top > innerHeight)"""
         )
         keep(page, name)
+
+
+def test_a_photograph_is_told_apart_from_the_models_own_world(
+    understand: Page, server: Server, scenes: dict[str, str], tmp_path: Path
+) -> None:
+    next(iter(photographs(1))).save(tmp_path / "holiday.jpg")
+    page = understand
+    choose(page, server.upload(tmp_path / "holiday.jpg")["id"], scenes["apple-1"])
+    page.get_by_label("Labels", exact=True).fill("apple, cup")
+    run(page, "Sort")
+    stage = use(page, "Sort")
+    over(stage)
+    expect(stage.locator(".doubt")).to_contain_text("1 picture of 2")
+    strange = stage.get_by_role("region", name="Not of this model's world")
+    expect(strange.get_by_role("button", name="holiday.jpg", exact=True)).to_be_visible()
+    expect(strange).not_to_contain_text("%")
+    expect(stage.get_by_role("region", name="apple")).to_contain_text("%")
+    strange.get_by_role("button", name="holiday.jpg", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".doubt")).to_be_visible()
+    expect(dialog).not_to_contain_text("%")
+    dialog.locator(".doubt").get_by_role("button").click()
+    expect(page.get_by_role("tab", name="Models")).to_have_attribute("aria-selected", "true")
+    expect(dialog).to_be_hidden()
