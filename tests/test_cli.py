@@ -252,10 +252,10 @@ class TestReading:
             scene(name, background=background).save(folder / f"{name}.png")
         assert main(["board", "import", str(folder)]) == 0
         capsys.readouterr()
-        assert main(["search", "a cat", "--json"]) == 0
+        assert main(["search", "a banana", "--json"]) == 0
         found = printed(capsys)
         assert (found["embedded"], found["total"]) == (2, 2)
-        assert [hit["name"] for hit in found["hits"]] == ["cat.png"]
+        assert [hit["name"] for hit in found["hits"]] == ["banana.png"]
         assert main(["search", "--like", str(folder / "banana.png"), "--limit", "1"]) == 0
         assert capsys.readouterr().out.split()[2] == "cat.png"  # the picture itself is no hit
 
