@@ -208,7 +208,7 @@ def _walk(
     if origin in (Union, UnionType):
         fitting = next((each for each in args if _fits(each, value)), None)
         return value if fitting is None else _walk(fitting, (), value, path, change)
-    if _is_list(origin) and isinstance(value, list | tuple):
+    if _is_list(origin) and args and isinstance(value, list | tuple):
         return _items(args, value, path, change)
     if origin is dict and isinstance(value, Mapping):
         return {key: _walk(args[1], (), each, (*path, key), change) for key, each in value.items()}
@@ -231,7 +231,8 @@ def _items(
 ) -> list[Any]:
     items: list[Any] = []
     for place, each in enumerate(value):
-        kind = args[0] if len(args) < 2 or args[1] is Ellipsis else args[min(place, len(args) - 1)]
+        kind = args[min(place, len(args) - 1)]
+        kind = args[0] if kind is Ellipsis else kind
         mark = _mark(get_args(kind)[1:], Names) if get_origin(kind) is Annotated else None
         if mark and isinstance(each, str):
             items += change(Reference(each, mark.purpose, (*path, place)))

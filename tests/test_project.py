@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -155,3 +156,13 @@ def test_the_capability_of_the_guide_goes_through_the_whole_studio(
     assert last.status == "done", last.error
     asset = studio.gallery.get(last.asset_ids[0], user="local")
     assert (asset.width, asset.height, asset.seed, asset.parameters["colour"]) == (512, 512, 3, "plum")
+
+
+def test_no_module_and_no_class_outgrows_its_room() -> None:
+    for path in sorted((ROOT / "studio").rglob("*.py")):
+        text = path.read_text("utf-8")
+        if path.name != "rows.py":  # rows of data
+            assert len(text.splitlines()) <= 500, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                assert (node.end_lineno or 0) - node.lineno < 300, f"{path}: {node.name}"

@@ -18,6 +18,7 @@ from PIL import Image
 
 from studio.errors import Cancelled, StudioError
 from studio.models.catalog import Catalog
+from studio.models.families import Feature
 from studio.models.manager import ModelManager, OutOfMemory
 from studio.models.readers import READERS, Answer, Answerer, Captioner, DualEncoder, Labeller, resolve
 from studio.models.rows import MODEL_CLASSES, UNDERSTANDING
@@ -59,7 +60,7 @@ def plain(id: str, models: ModelManager) -> tuple[Any, Any]:
 
 def test_every_class_in_the_catalogue_has_a_reader() -> None:
     assert set(READERS) == MODEL_CLASSES
-    shapes = {"embed": DualEncoder, "vqa": Answerer, "caption": Captioner, "labels": Labeller}
+    shapes: dict[Feature, type] = {"embed": DualEncoder, "vqa": Answerer, "caption": Captioner, "labels": Labeller}
     for row in UNDERSTANDING:
         assert hasattr(transformers, row.pipeline)
         for feature, shape in shapes.items():

@@ -45,11 +45,13 @@ def test_every_part_is_of_one_precision_as_a_stranger_loads_it() -> None:
     plain = StableDiffusionPipeline.from_pretrained(PACK / "painter")
     assert {plain.unet.dtype, plain.vae.dtype, plain.text_encoder.dtype} == {torch.float32}
     assert plain("a red apple on a blue background", num_inference_steps=2).images[0].size == (64, 64)
-    clip, processor = CLIPModel.from_pretrained(PACK / "clip"), CLIPImageProcessor.from_pretrained(PACK / "clip")
+    clip = CLIPModel.from_pretrained(PACK / "clip")
+    processor: Any = CLIPImageProcessor.from_pretrained(PACK / "clip")
     pixels = processor(images=plain("a cat", num_inference_steps=1).images, return_tensors="pt")
     seen = clip.get_image_features(**pixels)
     assert torch.isfinite(seen.pooler_output).all()
-    eyes, reader = BlipForQuestionAnswering.from_pretrained(PACK / "vqa"), BlipProcessor.from_pretrained(PACK / "vqa")
+    eyes = BlipForQuestionAnswering.from_pretrained(PACK / "vqa")
+    reader: Any = BlipProcessor.from_pretrained(PACK / "vqa")
     asked = reader(images=plain("a cat", num_inference_steps=1).images, text="what is it?", return_tensors="pt")
     assert eyes.generate(**asked, max_new_tokens=4).shape[0] == 1
 
