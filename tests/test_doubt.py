@@ -45,7 +45,7 @@ def share(pictures: list[Image.Image]) -> float:
 
 
 def test_photographs_are_noticed_and_scenes_are_not() -> None:
-    promised = World(world().art, PROMISED, PROMISED_STYLES)
+    promised = World(world().art, PROMISED, PROMISED_STYLES, free=False)
     scenes = [promised.picture(promised.scene(FIRST_TEST_SEED + seed, split="held_out"), 256) for seed in range(200)]
     assert share(scenes) <= 0.02
     assert share(list(photographs(80))) >= 0.95

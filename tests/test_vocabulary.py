@@ -47,7 +47,7 @@ def test_unknown_words_are_marked_with_what_comes_nearest(
 
 def test_nothing_of_its_own_world_is_marked(catalog: Catalog) -> None:
     published = json.loads((PACK / "vocabulary.json").read_text("utf-8"))
-    world = World(Art.load(Path(__file__).parent / "starter" / "sprites"), tuple(published["objects"]))
+    world = World(Art.load(Path(__file__).parent / "starter" / "sprites"), tuple(published["objects"]), free=False)
     captions = [world.caption(world.scene(seed)) for seed in range(600)]
     for prompt in (*published["prompt_examples"], *captions):
         assert words(prompt, catalog) == [], prompt

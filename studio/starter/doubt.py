@@ -173,11 +173,11 @@ def draw(pack: Path, count: int) -> list[Image.Image]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m studio.starter.doubt", description=__doc__)
     parser.add_argument("--pack", type=Path, default=ROOT / "assets/starter")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".cache/starter")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/creative-studio/starter")
     parser.add_argument("--drawn", type=int, default=400, help="pictures that the painter makes")
     parser.add_argument("--scenes", type=int, default=3000)
     args = parser.parse_args(argv)
-    world = World(art.load(args.cache / "art"), vocabulary.PROMISED, vocabulary.PROMISED_STYLES)
+    world = World(art.load(args.cache / "art"), vocabulary.PROMISED, vocabulary.PROMISED_STYLES, free=False)
     print(json.dumps(make(args.pack, world, draw(args.pack, args.drawn), args.scenes)))
     assert doubt_of(args.pack / "clip")
 

@@ -24,6 +24,8 @@ LABELS = {
     "style": "Style", "layout": "Two objects, both right and in place", "left_right": "... left / right",
     "above_below": "... above / below", "large_small": "... large / small", "count": "Two or three of one object",
 }  # fmt: skip
+WRITTEN_BY_HAND = "## Pack 2 (in training)"
+"""From this heading on, the page is kept as it is."""
 BARS = {"colour": 0.95, "top1": 0.75, "style": 0.80, "layout": 0.50}
 
 
@@ -119,7 +121,9 @@ def write(figures: dict[str, Any], pack: Path, work: Path, docs: Path) -> None:
     elif (pack / "metrics.json").exists():
         figures["training"] = json.loads((pack / "metrics.json").read_text(encoding="utf-8")).get("training", [])
     (pack / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (docs / "starter-models.md").write_text(_document(figures, pack), encoding="utf-8")
+    page = docs / "starter-models.md"
+    _, mark, kept = page.read_text(encoding="utf-8").partition(WRITTEN_BY_HAND) if page.exists() else ("", "", "")
+    page.write_text(_document(figures, pack) + (f"\n{mark}{kept}" if mark else ""), encoding="utf-8")
     (pack / "README.md").write_text(_card(figures), encoding="utf-8")
 
 
@@ -203,7 +207,7 @@ The same prompts and seeds under every sampler:
 (`AutoencoderTiny`), a `CLIPModel` whose text tower conditions the painter, the painter (`UNet2DConditionModel`,
 v-prediction on cached latents, every tenth caption empty), and two BLIPs with one vision tower that began as CLIP's,
 for questions and captions. CLIP learns whole captions, short labels, and which label every patch shows; the last is
-why its heat maps are sharp. Each step resumes from its checkpoint in `.cache/starter`;
+why its heat maps are sharp. Each step resumes from its checkpoint in `~/.cache/creative-studio/starter`;
 averaged weights are shipped. The noise levels follow a cosine that ends at alpha-bar 1e-3: practically pure noise, yet
 gentle enough for every sampler. `--preset gpu` runs the same recipe with larger networks at 128 px on one accelerator.
 

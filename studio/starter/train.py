@@ -1,7 +1,8 @@
 """`python -m studio.starter.train --preset cpu`: makes the starter models, one resumable step after the other.
 
 Steps: art, tokenizer, judge, vae, clip, painter, blip, export, evaluate. Checkpoints and logs lie in
-`.cache/starter`; a step whose budget is used up is not run again unless it is given more minutes.
+`~/.cache/creative-studio/starter` (`--cache`); a step whose budget is used up is not run again unless it is given more
+minutes.
 """
 
 from __future__ import annotations
