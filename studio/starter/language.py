@@ -69,9 +69,9 @@ LEGS = {
 class Phrasing:
     """Draws phrasings from `rng`; a fresh generator with the same seed says the same again."""
 
-    def __init__(self, art: Art, rng: random.Random) -> None:
-        self.art = art
-        self.rng = rng
+    def __init__(self, art: Art, rng: random.Random, placed: bool = True) -> None:
+        """`placed`: tell where a lone thing is and how large, which says nothing in a world of one place."""
+        self.art, self.rng, self.placed = art, rng, placed
 
     def describe(self, scene: Scene) -> str:
         """A caption: sometimes only the object, mostly with background and style, in changing order."""
@@ -153,14 +153,14 @@ class Phrasing:
     def _size(self, placed: Placed) -> str:
         """An adjective for its size, about as often as not."""
         size = placing.size_word(placed.box)
-        if size == "medium" or self.rng.random() < 0.45:
+        if not self.placed or size == "medium" or self.rng.random() < 0.45:
             return ""
         return self.rng.choice(SMALL if size == "small" else BIG)
 
     def _where(self, placed: Placed, often: float = 0.55) -> str:
         """` at the top left`, or nothing, where no word fits or none is wanted."""
         place, rng = placing.place_word(placed.box), self.rng
-        if not place or rng.random() > often * (0.6 if place == "middle" else 1.0):
+        if not self.placed or not place or rng.random() > often * (0.6 if place == "middle" else 1.0):
             return ""
         if place in WHERE:
             return f" {rng.choice(WHERE[place])}"

@@ -208,7 +208,7 @@ class World:
 
     def caption(self, scene: Scene, variant: int = 0) -> str:
         """One of endlessly many natural descriptions; `variant` picks which."""
-        return Phrasing(self.art, random.Random(f"caption-{scene.seed}-{variant}")).describe(scene)
+        return Phrasing(self.art, random.Random(f"caption-{scene.seed}-{variant}"), self.free).describe(scene)
 
     def depth(self, scene: Scene, size: int = 64) -> NDArray[np.float32]:
         """Nearness, float32 [size, size]: 0 for the background, up to 1 for the nearest object.

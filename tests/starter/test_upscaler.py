@@ -57,15 +57,16 @@ def test_an_incomplete_folder_names_the_fix(tmp_path: Path) -> None:
 def packed(net: upscaler.Compact) -> dict[str, bytes]:
     """The network as ncnn would store it, convolutions in half precision."""
     rows, blob = ["Input input 0 1 data"], b""
-    for i, layer in enumerate(net.body):
+    for i, layer in enumerate(net.body.children()):
         if isinstance(layer, torch.nn.Conv2d):
             weight = layer.weight.detach().numpy()
             out, _, k, _ = weight.shape
             rows.append(f"Convolution c{i} 1 1 b{i} b{i + 1} 0={out} 1={k} 4=1 5=1 6={weight.size}")
             half = weight.astype(np.float16).tobytes()
             blob += tools.HALVES.to_bytes(4, "little") + half + bytes(-len(half) % 4)
-            blob += layer.bias.detach().numpy().tobytes()  # type: ignore[union-attr]
-        else:
+            assert layer.bias is not None
+            blob += layer.bias.detach().numpy().tobytes()
+        elif isinstance(layer, torch.nn.PReLU):
             slopes = layer.weight.detach().numpy()
             rows.append(f"PReLU p{i} 1 1 b{i} b{i + 1} 0={len(slopes)}")
             blob += slopes.tobytes()

@@ -11,6 +11,7 @@ import pytest
 from studio.starter import figure
 from studio.starter.art import Art
 from studio.starter.language import BIG, SMALL, ask, describe_plainly
+from studio.starter.placing import Layout
 from studio.starter.vocabulary import COLOURS, STYLES, SYNONYMS, plural
 from studio.starter.world import LAYOUT_MIX, Placed, World, held_out
 
@@ -239,7 +240,8 @@ def test_places_and_sizes_are_told_as_they_are(world: World) -> None:
 def test_pairs_stand_as_their_layout_says_and_hide_little_of_each_other(world: World) -> None:
     hidden = 0
     for seed in range(200):
-        for layout, axis in (("left_right", 0), ("above_below", 1)):
+        pairs: tuple[tuple[Layout, int], ...] = (("left_right", 0), ("above_below", 1))
+        for layout, axis in pairs:
             scene = world.scene(seed, layout)
             a, b = scene.objects
             assert b.centre[axis] - a.centre[axis] > 0.15
