@@ -124,7 +124,7 @@ async function drop(/** @type {string[]} */ some) {
 function Twins() {
   const keep = async (/** @type {readonly string[]} */ group) => shelf.drop([...group.slice(1)]);
   return html`<div class="twins">${shelf.groups.value.map(
-    (group) => html`<section key=${group[0]} class="twin" aria-label=${many(group.length, "picture")}>
+    (group, place) => html`<section key=${group[0]} class="twin" aria-label=${`Group ${place + 1}: ${many(group.length, "picture")}`}>
       <header><b>${many(group.length, "picture")}</b><${Button} onClick=${() => keep(group)}>Keep the first<//></header>
       <div class="strip">${group.map((id) => html`<${Thumb} key=${id} id=${id} open=${() => openLarge(id, group)} />`)}</div>
     </section>`,
