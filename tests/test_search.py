@@ -22,6 +22,7 @@ from sqlalchemy import insert, select
 
 from studio import Studio
 from studio.errors import StudioError
+from studio.jobs import WorkerState
 from studio.search import Found, Search
 from studio.search.vectors import Neighbours, groups, plane
 from studio.settings import Settings
@@ -312,9 +313,16 @@ def test_words_and_new_pictures_are_read_beside_a_drawing(studio: Studio, things
     studio.library.delete([dropped], user="local")
 
 
-def test_words_say_that_they_wait(studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def reader(studio: Studio) -> WorkerState:
+    """The state of the light lane, which is there once it has read some words."""
+    studio.search.find(user="local", text="words to begin with", everything=True)
     light = studio.executor.state().light
     assert light is not None and light.pid
+    return light
+
+
+def test_words_say_that_they_wait(studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    light = reader(studio)
     os.kill(light.pid, signal.SIGSTOP)
     monkeypatch.setattr("studio.search.search.WAIT_SECONDS", 0.2)
     with pytest.raises(StudioError, match="The words have not been read yet") as caught:
@@ -327,17 +335,18 @@ def test_words_say_that_they_wait(studio: Studio, things: dict[str, str], monkey
 
 
 def test_words_wait_for_a_reader_that_was_lost(studio: Studio, things: dict[str, str]) -> None:
-    light = studio.executor.state().light
-    assert light is not None and light.pid
+    light = reader(studio)
     os.kill(light.pid, signal.SIGSTOP)
 
     async def ask() -> Found:
-        asked = asyncio.ensure_future(studio.search.afind(user="local", text="one car", everything=True))
+        asked = asyncio.ensure_future(studio.search.afind(user="local", text="a yellow car", everything=True))
         await asyncio.sleep(0.3)
         os.kill(light.pid or 0, signal.SIGKILL)
         return await asked
 
     assert ids(asyncio.run(ask()))[:1] == [things["car"]]
+    again = studio.executor.state().light
+    assert again is not None and again.restarts == light.restarts + 1
 
 
 def test_a_search_stops_where_nothing_fits(launch: Callable[..., Studio]) -> None:

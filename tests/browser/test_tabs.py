@@ -141,6 +141,7 @@ def test_a_missing_file_is_shown_not_thrown(opened: Opener, server: Server, watc
     for path in server.data.glob(f"*/*/{lost}.*"):
         path.unlink()
     page = opened()
+    expect(page.locator("#stage").get_by_text("File missing")).to_be_visible()
     open_gallery(page)
     expect(picture(page, lost).get_by_text("File missing")).to_be_visible()
     picture(page, lost).click()
