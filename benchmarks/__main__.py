@@ -30,8 +30,12 @@ PARTS = {
 }
 
 
-SEARCH, WAITING, WATERMARK = "search", "waiting", "watermark"
-"""The parts whose rows are of another kind: each has a table and a place in the JSON of its own."""
+OWN_TABLES: dict[str, tuple[Any, tuple[str, ...], str]] = {
+    "search": (search, ("numpy", "usearch", "sqlalchemy"), "rows"),
+    "waiting": (waiting, ("torch", "transformers"), "rows"),
+    "watermark": (watermark, ("numpy", "pillow", "opencv-python-headless", "scikit-image"), "pictures"),
+}
+"""The parts whose rows are of another kind: module, packages they depend on, the name of their rows in the JSON."""
 
 
 def named(about: dict[str, Any]) -> str:
@@ -59,8 +63,8 @@ def main() -> int:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=[*PARTS, SEARCH, WAITING, WATERMARK],
-        default=[*PARTS, SEARCH, WAITING, WATERMARK],
+        choices=[*PARTS, *OWN_TABLES],
+        default=[*PARTS, *OWN_TABLES],
         help="which parts to run; of the main table nothing is written then",
     )
     chosen = parser.parse_args()
@@ -74,33 +78,16 @@ def main() -> int:
         print(text)
         if not chosen.quick and set(PARTS) <= set(chosen.only):
             keep("results", as_json(rows, about), text)
-    if SEARCH in chosen.only:
-        about = machine("numpy", "usearch", "sqlalchemy")
-        print(f"measuring {SEARCH} ...", file=sys.stderr, flush=True)
-        lines = search.rows(chosen.quick)
+    for name in [name for name in chosen.only if name in OWN_TABLES]:
+        module, packages, key = OWN_TABLES[name]
+        about = machine(*packages)
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        found = module.rows(chosen.quick)
         about["load_after"] = machine()["load_before"]
-        text = f"{named(about)}\n\n{search.table(lines)}"
-        print(f"\n{text}" if rows else text)
-        if not chosen.quick:
-            keep(SEARCH, {SEARCH: {"machine": about, "rows": search.as_json(lines)}}, text)
-    if WAITING in chosen.only:
-        about = machine("torch", "transformers")
-        print(f"measuring {WAITING} ...", file=sys.stderr, flush=True)
-        waited = waiting.rows(chosen.quick)
-        about["load_after"] = machine()["load_before"]
-        text = f"{named(about)}\n\n{waiting.table(waited)}"
+        text = f"{named(about)}\n\n{module.table(found)}"
         print(f"\n{text}")
         if not chosen.quick:
-            keep(WAITING, {WAITING: {"machine": about, "rows": waiting.as_json(waited)}}, text)
-    if WATERMARK in chosen.only:
-        about = machine("numpy", "pillow", "opencv-python-headless", "scikit-image")
-        print(f"measuring {WATERMARK} ...", file=sys.stderr, flush=True)
-        marked = watermark.rows(chosen.quick)
-        about["load_after"] = machine()["load_before"]
-        text = f"{named(about)}\n\n{watermark.table(marked)}"
-        print(f"\n{text}")
-        if not chosen.quick:
-            keep(WATERMARK, {WATERMARK: {"machine": about, "pictures": watermark.as_json(marked)}}, text)
+            keep(name, {name: {"machine": about, key: module.as_json(found)}}, text)
     return 0
 
 

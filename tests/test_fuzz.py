@@ -123,7 +123,7 @@ VALUES = st.recursive(
 @pytest.fixture(scope="module")
 def act(running: Studio) -> Any:
     """The page's own server function."""
-    blocks: Any = page.build(running).blocks.values()
+    blocks: Any = page.build(running, "local").blocks.values()
     return next(block.act for block in blocks if hasattr(block, "act"))
 
 

@@ -313,35 +313,35 @@ def test_words_and_new_pictures_are_read_beside_a_drawing(studio: Studio, things
     studio.library.delete([dropped], user="local")
 
 
-def reader(studio: Studio) -> WorkerState:
-    """The state of the light lane, which is there once it has read some words."""
+def reader(studio: Studio) -> tuple[WorkerState, int]:
+    """The state of the light lane, which is there once it has read some words, and its process id."""
     studio.search.find(user="local", text="words to begin with", everything=True)
     light = studio.executor.state().light
     assert light is not None and light.pid
-    return light
+    return light, light.pid
 
 
 def test_words_say_that_they_wait(studio: Studio, things: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    light = reader(studio)
-    os.kill(light.pid, signal.SIGSTOP)
+    _, pid = reader(studio)
+    os.kill(pid, signal.SIGSTOP)
     monkeypatch.setattr("studio.search.search.WAIT_SECONDS", 0.2)
     with pytest.raises(StudioError, match="The words have not been read yet") as caught:
         studio.search.find(user="local", text="something never asked before")
     assert caught.value.status == 503
     assert studio.search.find(user="local", like=[things["tulip"]]).hits  # needs no worker
-    os.kill(light.pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     monkeypatch.undo()
     assert studio.search.find(user="local", text="something never asked before", everything=True).hits
 
 
 def test_words_wait_for_a_reader_that_was_lost(studio: Studio, things: dict[str, str]) -> None:
-    light = reader(studio)
-    os.kill(light.pid, signal.SIGSTOP)
+    light, pid = reader(studio)
+    os.kill(pid, signal.SIGSTOP)
 
     async def ask() -> Found:
         asked = asyncio.ensure_future(studio.search.afind(user="local", text="a yellow car", everything=True))
         await asyncio.sleep(0.3)
-        os.kill(light.pid or 0, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         return await asked
 
     assert ids(asyncio.run(ask()))[:1] == [things["car"]]

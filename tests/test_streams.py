@@ -17,6 +17,8 @@ import pytest
 from studio import Studio, server
 from studio.api import create_api
 from studio.api.streams import Streams
+from studio.jobs import JobEvent, WorkerEvent
+from studio.jobs.live import Subscription
 from studio.server import web_server
 
 USER = "local"
@@ -88,6 +90,19 @@ def test_one_stream_tells_of_the_worker_and_of_every_job(served: tuple[Studio, s
         assert snapshot[-1][1]["id"] == running
         client.delete(f"/api/v1/jobs/{running}")
         assert client.get(f"/api/v1/jobs/{running}?wait=60").json()["status"] == "cancelled"
+
+
+def test_a_stream_begins_with_the_worker_though_its_news_came_after_a_job(launch: Callable[..., Studio]) -> None:
+    studio = launch(executor="inprocess")
+    job = studio.jobs.submit("gradient", {"steps": 1, "step_seconds": 0.01}, user=USER)
+    state = studio.executor.state()
+    subscription = Subscription(lambda: None, lasting=True)
+    for event in (WorkerEvent(state), JobEvent(job, "state"), WorkerEvent(replace(state, message="newer"))):
+        subscription.push(event)
+    worker, told = subscription.take()
+    assert isinstance(worker, WorkerEvent) and worker.state.message == "newer"
+    assert isinstance(told, JobEvent) and told.job.id == job.id
+    studio.jobs.wait(job.id, user=USER, timeout=PATIENCE)
 
 
 def test_two_hundred_streams_begin_and_leave_room_for_everybody(served: tuple[Studio, str]) -> None:

@@ -45,7 +45,7 @@ export class Chosen {
     } catch {
       /* another version's: start empty */
     }
-    if (Array.isArray(kept) && kept.length && !this.ids.value.length) await this.setIds(kept.map(String));
+    if (Array.isArray(kept) && kept.length && !this.turn) await this.setIds(kept.map(String));
   }
 
   fits(/** @type {Item} */ item) {

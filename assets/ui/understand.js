@@ -98,10 +98,10 @@ export async function startUnderstand(root) {
   turnTo(localStorage.getItem(KEPT) ?? "");
   render(html`<${Understand} />`, root);
   takers.push({ root, words: "Drop pictures, or a whole folder", take: drop });
+  effect(() => void (wanted.value && untracked(take))); // at once: what is restored below yields to what was handed over
   await refresh();
   await chosen.restore();
   for (const each of tools) await tried(() => each.restore());
-  effect(() => void (wanted.value && untracked(take)));
   effect(() => {
     begun.value;
     if (route.value.tab === "understand") untracked(refresh);

@@ -46,12 +46,12 @@ class ImageToImage(Capability):
 
     def prepare(self, request: ImageToImageRequest, catalog: Catalog) -> ImageToImageRequest:
         filled = fill(request, catalog, "image-to-image", strength=request.strength)
+        family = catalog.get(filled.model)
         if (request.width is None) != (request.height is None):
             missing = "width" if request.width is None else "height"
             raise StudioError("Give both width and height, or neither to follow the picture's shape.", field=missing)
         if request.width is not None and request.height is not None:
-            check_size(catalog.get(filled.model), request.width, request.height)
-        family = catalog.get(filled.model)
+            check_size(family, request.width, request.height)
         check_work(filled.count * (filled.steps or 1) * pixels(filled, family))
         return filled
 

@@ -19,10 +19,11 @@ from studio.capability import Context, Output
 from studio.drawing.best import best
 from studio.drawing.denoise import draw
 from studio.drawing.prompts import encode, merge
-from studio.drawing.request import SEEDS, DrawingRequest, steps_run, worded
+from studio.drawing.request import DrawingRequest, seeds, steps_run, worded
 from studio.drawing.words import words_note
 from studio.errors import StudioError
 from studio.models.families import Family
+from studio.models.spec import PipelineSpec
 
 Inputs = Callable[[int], Mapping[str, Any]]
 """More arguments of the pipeline's call, for so many pictures at once."""
@@ -82,10 +83,9 @@ class Plan:
 
     def _run(self) -> Iterator[Output]:
         from studio.models.manager import OutOfMemory
-        from studio.models.spec import PipelineSpec
 
         context, request = self.context, self.request
-        waiting = [self._picture(index) for index in range(request.count)]
+        waiting = [Picture(seed, *worded(request, context.words, self.family, seed)) for seed in seeds(request)]
         spec = PipelineSpec(self.family.id, self.task, request.sampler)
         total, done, batch = request.count * self.steps, 0, request.batch_size
         context.progress(0, total)
@@ -117,10 +117,6 @@ class Plan:
                 )
             done += len(drawn) * self.steps
             waiting = waiting[len(drawn) :]
-
-    def _picture(self, index: int) -> Picture:
-        seed = ((self.request.seed or 0) + index) % SEEDS
-        return Picture(seed, *worded(self.request, self.context.words, self.family, seed))
 
     def _draw(
         self, pipe: Any, *, wanted: list[Picture], done: int, total: int

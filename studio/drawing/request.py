@@ -139,11 +139,16 @@ def worded(request: DrawingRequest, words: Words, family: Family, seed: int) -> 
     )
 
 
+def seeds(request: DrawingRequest) -> list[int]:
+    """One for each picture of a prepared request."""
+    return [((request.seed or 0) + index) % SEEDS for index in range(request.count)]
+
+
 def check_words(request: DrawingRequest, words: Words, catalog: Catalog) -> None:
     """What `studio.capability.Capability.check` is for, of a request to draw."""
     family = catalog.get(request.model)
-    for index in range(request.count):
-        prompt, negative = worded(request, words, family, (request.seed or 0) + index)
+    for seed in seeds(request):
+        prompt, negative = worded(request, words, family, seed)
         check_prompt(prompt, family, words.wildcard)
         check_prompt(negative, family, words.wildcard, field="negative_prompt")
 

@@ -33,7 +33,7 @@ def check_size(family: Family, width: int, height: int) -> None:
             )
 
 
-def size_like(family: Family, width: int, height: int) -> tuple[int, int]:
+def size_like(family: Family, width: float, height: float) -> tuple[int, int]:
     """(width, height) of about the family's native area in the shape of ``width`` x ``height``, on its grid."""
     ratio = math.sqrt(width / height)
     wide, high = family.native_size * ratio, family.native_size / ratio

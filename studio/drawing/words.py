@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from studio.drawing.prompts import plain_text
-from studio.errors import StudioError
 from studio.models.catalog import Catalog
 
 MOST = 3
@@ -37,6 +36,12 @@ class Vocabulary:
     """Other words that it learned for an object -> the object."""
     words: frozenset[str]
     """Of styles, colours, numbers, sizes and places, and those that tell nothing."""
+    styles: tuple[str, ...]
+    colours: dict[str, str]
+    """Name -> ``#rrggbb``."""
+    examples: tuple[str, ...]
+    limits: str
+    """What it knows and what it does not, in a sentence."""
 
     def unknown(self, prompt: str) -> list[Unknown]:
         """The words of ``prompt`` that are not known, in order, each once."""
@@ -70,11 +75,7 @@ def unknown_words(prompt: str, model: str, catalog: Catalog) -> list[Unknown]:
 
     Raises `StudioError` for a model that does not exist.
     """
-    family = catalog.get(model)
-    try:
-        words = vocabulary(catalog.location(family.id))
-    except StudioError:  # not on this computer
-        return []
+    words = vocabulary(catalog.location(model))
     return words.unknown(prompt) if words else []
 
 
@@ -96,7 +97,15 @@ def _read(file: Path, changed: int) -> Vocabulary:
     own = [*data["colours"], *data["styles"], *(word for words in data["style_words"].values() for word in words)]
     synonyms = {word: name for name, words in data.get("synonyms", {}).items() for word in words}
     parts = {part for each in own for part in re.split(r"[\s-]+", each)}
-    return Vocabulary(tuple(data["objects"]), synonyms, frozenset(parts) | _PLAIN)
+    return Vocabulary(
+        objects=tuple(data["objects"]),
+        synonyms=synonyms,
+        words=frozenset(parts) | _PLAIN,
+        styles=tuple(data["styles"]),
+        colours=dict(data["colours"]),
+        examples=tuple(data["prompt_examples"]),
+        limits=data["limits"],
+    )
 
 
 def _forms(name: str) -> tuple[str, ...]:

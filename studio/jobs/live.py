@@ -101,7 +101,10 @@ class Subscription:
                 del self._events[at]
                 if isinstance(event, JobEvent) and isinstance(earlier, JobEvent) and not event.preview:
                     event = replace(event, preview=earlier.preview)
-            self._events.append(event)
+            else:
+                at = len(self._events)
+            # The worker's news takes the place of the older: a stream begins with it.
+            self._events.insert(at if isinstance(event, WorkerEvent) else len(self._events), event)
             self._closed |= len(self._events) > MOST_PENDING
         if first or self._closed:
             self._wake()

@@ -20,9 +20,8 @@ from studio.ui.edit import EditTab
 from studio.ui.events import CRASHED
 from studio.ui.files import VersionedFiles, script_json
 from studio.ui.form.words import PromptFields
-from studio.ui.forms import USER, Action
 from studio.ui.markup import html
-from studio.ui.operations import MODELS, checked
+from studio.ui.operations import MODELS, Action, checked
 from studio.ui.theme import StudioTheme
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ def _place(name: str, **more: Any) -> gr.HTML:
     return html("", elem_id=name, js_on_load=f"window.studio.mount('{name}', element, server)", **more)
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The whole page, unmounted."""
-    actions: dict[str, Action] = {**models.actions(studio), **understand.actions(studio)}
+def build(studio: Studio, user: str) -> gr.Blocks:
+    """The whole page of ``user``, unmounted."""
+    actions: dict[str, Action] = {**models.actions(studio), **understand.actions(studio, user)}
 
     def act(data: dict[str, Any]) -> dict[str, Any]:
         """What the page's script asks for: ``{"op": name, ...}``. A refusal is ``{"error": sentence}``."""
@@ -85,14 +84,14 @@ def build(studio: Studio) -> gr.Blocks:
                 _place("rail")
                 _place("stage")
                 with gr.Column(elem_id="composer"):
-                    words = PromptFields(studio, USER)
+                    words = PromptFields(studio, user)
                     _place("prompt-side")
                 _place("filmstrip")
             with gr.Column(elem_id="side"):
                 with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
                     for each in _drawing(studio):
                         with gr.Tab(each.title, id=each.id, render_children=True) as tab:
-                            built = each(studio, USER, words)
+                            built = each(studio, user, words)
                         tabs.append((built, tab))
                     for name, title in PAGES.items():
                         with gr.Tab(title, id=name):
@@ -128,7 +127,7 @@ def mount(api: FastAPI, studio: Studio) -> FastAPI:
     files = VersionedFiles(ASSETS)
     api.mount("/ui", files, name="ui")
     folder = framework.temporary(studio.settings)
-    demo = build(studio)
+    demo = build(studio, api.state.user)
     demo.queue(default_concurrency_limit=None, api_open=False)
     app = gr.mount_gradio_app(
         api,

@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.components import Component
 
 from studio.drawing.restore import restore
+from studio.drawing.words import vocabulary
 from studio.errors import StudioError
 from studio.media.foreign import OURS
 from studio.media.said import checked
@@ -27,7 +28,6 @@ from studio.ui.form.model import ModelField
 from studio.ui.form.sampling import SeedField
 from studio.ui.form.schema import in_words, takes
 from studio.ui.form.words import PromptFields
-from studio.ui.forms import vocabulary
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -199,7 +199,7 @@ class DrawingTab(ABC):
 
     def _known(self, family: Family) -> str:
         """What a small model says it can draw, as JSON for the scripts; null for models that draw anything."""
-        words = vocabulary(self._studio, family.id)
+        words = vocabulary(self._studio.catalog.location(family.id))
         if words is None:
             return "null"
         return json.dumps({

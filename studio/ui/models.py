@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from studio.errors import StudioError
-from studio.ui.forms import Action
 from studio.ui.markup import html, licence_words
+from studio.ui.operations import Action
 
 if TYPE_CHECKING:
     from studio import Studio

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 
 from studio.errors import refusal
-from studio.ui.forms import Action
+
+Action = Callable[[dict[str, Any]], dict[str, Any]]
+"""What the page's script calls: JSON in, JSON out. Raises `StudioError` for the user."""
 
 
 def _plain(value: Any) -> Any:

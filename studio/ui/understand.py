@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from studio.capabilities.ask import suggestions
+from studio.drawing.words import vocabulary
 from studio.errors import StudioError
 from studio.models.families import Feature
 from studio.reading.labels import TEMPLATES
-from studio.ui.forms import USER, Action, vocabulary
 from studio.ui.markup import html, licence_words
+from studio.ui.operations import Action
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -28,7 +29,7 @@ def build(studio: Studio) -> None:
     html("", elem_id="understand", js_on_load="window.studio.mount('understand', element)")
 
 
-def actions(studio: Studio) -> dict[str, Action]:
+def actions(studio: Studio, user: str) -> dict[str, Action]:
     catalog = studio.catalog
 
     def offered(feature: Feature) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def actions(studio: Studio) -> dict[str, Action]:
         return {"default": default, "models": [_model(row, row.id in available) for row in rows]}
 
     def understand(data: dict[str, Any]) -> dict[str, Any]:
-        words = vocabulary(studio, "starter-clip")
+        words = vocabulary(catalog.location("starter-clip"))
         return {
             "models": {feature: offered(feature) for feature in FEATURES},
             "templates": list(TEMPLATES),
@@ -55,7 +56,7 @@ def actions(studio: Studio) -> dict[str, Action]:
         prompt = ""
         if len(ids) == 1:
             try:
-                prompt = studio.library.source(ids[0], user=USER).prompt
+                prompt = studio.library.source(ids[0], user=user).prompt
             except StudioError:
                 prompt = ""
         return {"questions": suggestions(history, prompt=prompt, pictures=max(len(ids), 1))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from studio.capability import Request
+from studio.drawing.sizes import size_like
 from studio.models.families import Family
 from studio.ui.form import Updates
 from studio.ui.form.schema import help_of, label
@@ -19,14 +19,7 @@ RATIOS: dict[str, float] = {"1:1": 1.0, "4:3": 4 / 3, "3:4": 3 / 4, "16:9": 16 /
 
 def preset_size(family: Family, ratio: str) -> tuple[int, int]:
     """(width, height) in pixels for ``ratio`` at about the family's native area, within its limits and on its grid."""
-    value, grid = RATIOS[ratio], family.size_multiple
-    width, height = family.native_size * math.sqrt(value), family.native_size / math.sqrt(value)
-    grow = max(1.0, family.min_size / min(width, height))
-
-    def snap(side: float) -> int:
-        return min(max(round(side * grow / grid) * grid, family.min_size), family.max_size)
-
-    return snap(width), snap(height)
+    return size_like(family, RATIOS[ratio], 1.0)
 
 
 def ratio_of(family: Family, width: int, height: int) -> str | None:
