@@ -72,7 +72,6 @@ function totalWords() {
 
 /** A picture that the search goes by. @param {{id: string}} props */
 function Chip({ id }) {
-  useEffect(() => void getItem(id), [id]);
   return html`<span class="find-chip"><${Picture} id=${id} /><span>${items.value.get(id)?.name ?? "picture"}</span>
     <${Tool} icon="close" label="Take this picture out of the search" onClick=${() => (like.value = like.value.filter((each) => each !== id))} /></span>`;
 }

@@ -48,28 +48,20 @@ export function know(/** @type {Item[]} */ found) {
   items.value = next;
 }
 
-const waiting = new Map();
+const wanted = new Set();
+let asking = /** @type {Promise<unknown> | null} */ (null);
 
-/** One item, fetched when it is not known. Null when there is none such. @returns {Promise<Item | null>} */
-export function getItem(/** @type {string} */ id) {
-  const known = items.value.get(id);
-  if (known !== undefined) return Promise.resolve(known);
-  if (!waiting.has(id)) {
-    const done = () => waiting.delete(id);
-    waiting.set(id, fetchItem(id).finally(done));
-  }
-  return waiting.get(id);
-}
-
-/** @param {string} id @returns {Promise<Item | null>} */
-async function fetchItem(id) {
-  try {
-    know([fromAsset(await api(`/gallery/${id}`))]);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    const upload = await api(`/pictures/${id}`).catch(() => null);
-    if (upload) know([fromUpload({ ...upload, id, kind: upload.is_clip ? "clip" : "picture", width: 0, height: 0 })]);
-    else items.value = new Map(items.value).set(id, null);
+/** One item, fetched when it is not known, together with others that are wanted at the same moment. Null when there is none such. @param {string} id @returns {Promise<Item | null>} */
+export async function getItem(id) {
+  if (items.value.get(id) === undefined) {
+    wanted.add(id);
+    asking ??= Promise.resolve().then(() => {
+      const ids = [...wanted];
+      wanted.clear();
+      asking = null;
+      return tried(() => getItems(ids));
+    });
+    await asking;
   }
   return items.value.get(id) ?? null;
 }

@@ -29,10 +29,12 @@ export const labelOf = (/** @type {Item} */ item) =>
 export function Picture({ id, large = false, alt = "" }) {
   const broken = useSignal("");
   const item = items.value.get(id);
+  useEffect(() => void getItem(id), [id]);
+  if (item === undefined) return html`<span class="unknown"></span>`; // where its file lies depends on what it is
   if (item === null) return html`<span class="lost" title="Deleted">Deleted</span>`;
-  if (broken.value === id || item?.missing) return html`<span class="lost"><${Icon} name="alert" />File missing</span>`;
+  if (broken.value === id || item.missing) return html`<span class="lost"><${Icon} name="alert" />File missing</span>`;
   return html`<img src=${large ? original(id) : thumbnail(id)} alt=${alt} loading=${large ? "eager" : "lazy"} decoding="async"
-    width=${large ? item?.width || undefined : undefined} height=${large ? item?.height || undefined : undefined}
+    width=${large ? item.width || undefined : undefined} height=${large ? item.height || undefined : undefined}
     onError=${() => (broken.value = id)} />`;
 }
 
@@ -42,7 +44,6 @@ export function Picture({ id, large = false, alt = "" }) {
  */
 export function Thumb({ id, open, large, current = false, badge = "" }) {
   const item = items.value.get(id);
-  useEffect(() => void getItem(id), [id]);
   const words = item ? labelOf(item) : "picture";
   return html`<button type="button" class=${item?.starred ? "thumb starred" : "thumb"} data-id=${id} data-cell=${id} title=${words}
     aria-label=${words} aria-current=${current ? "true" : undefined} onClick=${() => open(id)} onDblClick=${large}>
@@ -94,7 +95,6 @@ export async function copySeed(/** @type {number} */ seed) {
 export function Compare({ before, after, words = ["Before", "After"] }) {
   const at = useSignal(50);
   const item = items.value.get(after);
-  useEffect(() => void (getItem(before), getItem(after)), [before, after]);
   const ratio = item?.width && item.height ? item.width / item.height : 1;
   return html`<div class="compare" style=${`--at:${at.value}%;--ratio:${ratio}`}>
     <div class="compare-side"><${Picture} id=${after} large alt=${words[1]} /></div>

@@ -63,6 +63,7 @@ async function resume() {
     if (!draws.has(each.capability) || (!isActive(each) && !each.asset_ids.length)) continue;
     learn(each);
     await Promise.all(each.asset_ids.map(getItem));
+    if (!isActive(each) && !kept(each).length) continue;
     shownJob.value = each.id;
     return;
   }

@@ -31,7 +31,6 @@ const Seed = ({ item }) =>
 /** A result of a job. @param {{id: string, ids: readonly string[]}} props */
 function Result({ id, ids }) {
   const item = items.value.get(id);
-  useEffect(() => void getItem(id), [id]);
   return html`<figure class="pic" data-id=${id}>
     <button type="button" class="pic-open" aria-label=${item ? `Pick: ${labelOf(item)}` : "Pick"} onClick=${() => showPicture(id)}
       onDblClick=${() => openLarge(id, ids)}><${Picture} id=${id} large alt=${item ? labelOf(item) : ""} /></button>

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 from studio.settings import ROOT
 
@@ -152,6 +152,7 @@ class Watch:
     errors: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def unexpected(self) -> list[str]:
         return [error for error in self.errors if not any(text in error for text in self.allowed)]
@@ -170,6 +171,10 @@ def opened(server: Server, browser: Browser, watch: Watch) -> Iterator[Opener]:
     """Open the page with context options. Every test fails on a request to another host or an error in the console."""
     contexts = []
 
+    def refuse(answer: Response) -> None:
+        if not answer.ok:
+            watch.refused.append(f"{answer.status} {answer.request.resource_type} {answer.url}")
+
     def open_page(path: str = "/", **options: Any) -> Page:
         context = browser.new_context(
             **{"viewport": {"width": 1366, "height": 768}, "accept_downloads": True, **options}
@@ -178,6 +183,7 @@ def opened(server: Server, browser: Browser, watch: Watch) -> Iterator[Opener]:
         context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         page.on("console", lambda message: watch.errors.append(message.text) if message.type == "error" else None)
+        page.on("response", refuse)
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         page.on("request", lambda request: watch.outside.append(request.url) if is_outside(request.url) else None)
         page.goto(server.url + path, wait_until="commit")
@@ -192,7 +198,7 @@ def opened(server: Server, browser: Browser, watch: Watch) -> Iterator[Opener]:
     for context in contexts:
         context.close()
     assert watch.outside == []
-    assert watch.unexpected() == []
+    assert watch.unexpected() == [], watch.refused
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ export function openPage(config = {}) {
   const there = {
     window, document: window.document, location: window.location, history: window.history, localStorage: window.localStorage,
     matchMedia: () => ({ matches: false, addEventListener() {} }), MutationObserver: window.MutationObserver, Event: window.Event,
-    HTMLElement: window.HTMLElement, HTMLInputElement: window.HTMLInputElement, requestAnimationFrame: (/** @type {() => void} */ run) => setTimeout(run, 0),
+    HTMLElement: window.HTMLElement, HTMLInputElement: window.HTMLInputElement, requestAnimationFrame: (/** @type {() => void} */ run) => setTimeout(run, 0), cancelAnimationFrame: clearTimeout,
     studio: { config: { ...nothing, ...config }, waiting: [], called: [] },
   };
   for (const [name, value] of Object.entries(there)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
