@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import drawing, memory, pictures, search, service, waiting, watchers, watermark
+from benchmarks import command, drawing, memory, pictures, search, service, waiting, watchers, watermark
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -23,6 +23,7 @@ def draw(quick: bool) -> list[Row]:
 
 PARTS = {
     "drawing": draw,
+    "command": command.rows,
     "memory": memory.rows,
     "service": service.rows,
     "pictures": pictures.rows,
