@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import json
 import logging
@@ -67,6 +68,8 @@ def _serve(studio: Studio, listener: socket.socket, user: str) -> None:
         (studio.settings.data_dir / SERVER_FILE).write_text(entry)
     print(f"Creative Studio is ready: {url}", flush=True)
     _raise_file_limit()
+    gc.collect()
+    gc.freeze()  # what was loaded stays: not to be walked again while somebody waits for an answer
     web_server(studio, app).run(sockets=[listener])
 
 

@@ -30,6 +30,8 @@ REMEMBERED = 256
 """Encoded events that the next reader may ask for."""
 _PACE = 0.02, 0.004
 """Seconds of rest after progress was told: always, and for each open stream."""
+_SPREAD = 0.001
+"""Seconds for each open stream within which all of them tell what happens: others are answered in between."""
 
 Kind = Literal["one", "all"]
 """Of one job: events are named state, progress or output. Of all: job, worker or ping."""
@@ -68,6 +70,11 @@ class Streams:
     def rest(self) -> float:
         """Seconds between two events of mere progress on one stream; other ones on another, lest all write at once."""
         return (_PACE[0] + _PACE[1] * self._open) * random.uniform(0.7, 1.3)
+
+    @property
+    def turn(self) -> float:
+        """Seconds until it is one stream's turn to tell what all streams have to tell."""
+        return random.uniform(0, _SPREAD * (self._open - 1))
 
     def encode(self, event: JobEvent | WorkerEvent, *, request: bool, kind: Kind) -> bytes:
         """``request`` tells of a job all of its request, which does not change and may be long."""
@@ -120,7 +127,11 @@ class EventStream(Response):
 
     async def _tell(self, send: Send) -> None:
         told: set[str] = set()
+        begun = False
         while (event := await self._heard(send)) is not None:
+            if begun:
+                await asyncio.sleep(self._streams.turn)
+            begun = True
             fresh = isinstance(event, JobEvent) and event.job.id not in told
             await _write(send, self._streams.encode(event, request=fresh, kind=self._kind))
             if isinstance(event, JobEvent):
