@@ -173,8 +173,8 @@ def test_a_model_is_refused_for_what_it_cannot_do(tmp_path: Path) -> None:
     assert caught.value.field == "model"
     with pytest.raises(StudioError, match="download it in the Models tab"):
         catalog.able("siglip2", "embed")
-    kinds = [{row.kind for row in catalog.all(kind)} for kind in ("diffusion", "understanding", "")]
-    assert kinds == [{"diffusion"}, {"understanding"}, {"diffusion", "understanding"}]
+    kinds = [{row.kind for row in catalog.all(kind)} for kind in ("diffusion", "understanding", "tool", "")]
+    assert kinds == [{"diffusion"}, {"understanding"}, {"tool"}, {"diffusion", "understanding", "tool"}]
 
 
 @pytest.mark.parametrize("id", ["clip-vit-l14", "siglip2", "blip-caption", "qwen3-vl-2b", "videomae"])

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -34,6 +35,7 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from safetensors.torch import save_file
 from transformers import (
     BartConfig,
     BartTokenizer,
@@ -84,7 +86,8 @@ from studio.errors import Cancelled
 from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE
 from studio.models.manager import ModelManager
-from studio.models.rows import UNDERSTANDING
+from studio.models.rows import TOOLS, UNDERSTANDING
+from studio.models.upscaling import Compact
 from studio.settings import Settings
 
 SD_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -508,6 +511,72 @@ def videomae() -> tuple[Any, Any]:
     return VideoMAEForVideoClassification(config), VideoMAEImageProcessor(size={"shortest_edge": 32}, crop_size=size)
 
 
+class Upscaler:
+    def save_pretrained(self, root: Path) -> None:
+        torch.manual_seed(0)
+        config = {"channels": 4, "convolutions": 1, "scale": 4}
+        (root / "config.json").write_text(json.dumps(config))
+        save_file(Compact(**config).state_dict(), root / "model.safetensors")
+
+
+class Reddest:
+    """An ONNX model: a convolution of one pixel and a sigmoid, which finds how much redder than green a pixel is."""
+
+    def __init__(self, shape: tuple[int | str, int | str]) -> None:
+        """``shape``: height and width, names where any will do."""
+        self.shape = shape
+
+    def save_pretrained(self, root: Path) -> None:
+        (root / "model.onnx").write_bytes(self.encoded())
+
+    def encoded(self) -> bytes:
+        """By hand, in the protocol buffers of onnx.proto: (field, what) after (field, what)."""
+        weight = np.array([4, -4, 0], np.float32).tobytes()
+        dims = (1, 3, 1, 1)
+        filter_ = message(*((1, dim) for dim in dims), (2, 1), (8, "w"), (9, weight))
+        nodes = (
+            message((1, "x"), (1, "w"), (2, "y"), (4, "Conv")),
+            message((1, "y"), (2, "z"), (4, "Sigmoid")),
+        )
+        graph = message(
+            *((1, node) for node in nodes),
+            (2, "reddest"),
+            (5, filter_),
+            (11, self._value("x", 3)),
+            (12, self._value("z", 1)),
+        )
+        return message((1, 8), (7, graph), (8, message((2, 17))))
+
+    def _value(self, name: str, channels: int) -> bytes:
+        """A tensor of single precision [1, channels, *shape]."""
+        sizes = [message((1 if isinstance(size, int) else 2, size)) for size in (1, channels, *self.shape)]
+        tensor = message((1, 1), (2, message(*((1, size) for size in sizes))))
+        return message((1, name), (2, message((1, tensor))))
+
+
+def message(*fields: tuple[int, int | str | bytes]) -> bytes:
+    """A protocol buffer: whole numbers, texts and what was encoded before."""
+    body = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            body += _varint(number << 3) + _varint(value)
+        else:
+            value = value.encode() if isinstance(value, str) else value
+            body += _varint(number << 3 | 2) + _varint(len(value)) + value
+    return body
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
+
+
+TOOL_BUILDERS: dict[str, Callable[[], Any]] = {
+    "drawing-upscaler": Upscaler,
+    "u2netp": lambda: Reddest((320, 320)),
+    "modnet": lambda: Reddest(("height", "width")),
+}
+
 BUILDERS: dict[str, Callable[[], Any]] = {
     "starter": starter,
     "sd15": sd15,
@@ -539,6 +608,9 @@ BUILDERS: dict[str, Callable[[], Any]] = {
 def folder(id: str) -> Path:
     """The saved pipeline of family ``id``; shared, so never write into it."""
     root = Path(tempfile.mkdtemp(prefix=f"tiny-{id}-"))
+    if id in TOOL_BUILDERS:
+        TOOL_BUILDERS[id]().save_pretrained(root)
+        return root
     pipe = BUILDERS[id]()
     if isinstance(pipe, tuple):
         for part in pipe:
@@ -556,7 +628,7 @@ def settings(root: Path, **more: Any) -> Settings:
 
 def place(id: str, at: Settings) -> Path:
     """Put family ``id`` where the catalogue looks for it. Files are hard links: replace them, never edit them."""
-    shipped = {"starter": "painter", **{row.id: row.folder for row in UNDERSTANDING if row.folder}}
+    shipped = {"starter": "painter", **{row.id: row.folder for row in (*UNDERSTANDING, *TOOLS) if row.folder}}
     target = at.starter_dir / shipped[id] if id in shipped else at.models_dir / id
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

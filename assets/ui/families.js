@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { computed, signal } from "./html.js";
 
-/** @typedef {{id: string, name: string, kind: "diffusion" | "understanding", available: boolean}} Family */
+/** @typedef {{id: string, name: string, kind: "diffusion" | "understanding" | "tool", available: boolean}} Family */
 
 export const families = signal(/** @type {readonly Family[]} */ ([]));
 /** Model id -> its name. */

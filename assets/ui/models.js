@@ -13,14 +13,14 @@ import { bytes } from "./words.js";
  * @typedef {object} Model
  * @property {string} id
  * @property {string} name
- * @property {"diffusion" | "understanding"} kind
+ * @property {"diffusion" | "understanding" | "tool"} kind
  * @property {string} summary
  * @property {string} licence
  * @property {string} badge
  * @property {boolean} commercial
  * @property {boolean} default
  * @property {boolean} here
- * @property {boolean} hub
+ * @property {boolean} fetched
  * @property {boolean} added
  * @property {string} absent
  * @property {string[]} facts
@@ -99,7 +99,7 @@ function Card({ model }) {
     <p>${model.summary}</p>${licence(model)}<${Facts} facts=${facts} />
     <footer>
       ${model.here && html`<${Button} onClick=${() => change(resident ? "unload" : "load", model.id)}>${resident ? "Unload" : "Load"}<//>`}
-      ${!model.here && (model.hub ? html`<${Fetching} model=${model} />` : html`<p class="note">${model.absent}</p>`)}
+      ${!model.here && (model.fetched ? html`<${Fetching} model=${model} />` : html`<p class="note">${model.absent}</p>`)}
       ${model.added && html`<${Button} onClick=${() => change("remove-model", model.id)}>Remove from list<//>`}
     </footer></article>`;
 }
@@ -199,6 +199,8 @@ function Models() {
     <${Section} title="Can be fetched" of=${of("diffusion", false)} />
     <${Section} title="To understand pictures: on this computer" of=${of("understanding", true)} />
     <${Section} title="To understand pictures: can be fetched" of=${of("understanding", false)} />
+    <${Section} title="Tools: on this computer" of=${of("tool", true)} />
+    <${Section} title="Tools: can be fetched" of=${of("tool", false)} />
     <${WithoutHub} /><${Add} /></div>`;
 }
 

@@ -107,10 +107,12 @@ def add_gallery(v1: APIRouter, studio: Studio) -> None:
 
 
 def _settings_of(picture: bytes, capability: str, studio: Studio) -> dict[str, Any] | None:
-    drawing = {name: each for name, each in studio.capabilities.items() if each.makes == "pictures"}
+    words = {name: each for name, each in studio.capabilities.items() if "prompt" in each.request.model_fields}
+    drawing = {name: each for name, each in words.items() if each.makes == "pictures"}
     asked = drawing.get(capability or next(iter(drawing), ""))
     if asked is None:
-        raise StudioError(f"'{capability}' draws no pictures; use one of: {', '.join(drawing)}.", field="capability")
+        names = ", ".join(drawing)
+        raise StudioError(f"'{capability}' draws no pictures from words; use one of: {names}.", field="capability")
     found = read_settings(picture)
     if found is None:
         return None

@@ -73,7 +73,7 @@ class WorkerTold(BaseModel):
 
 class Model(BaseModel):
     id: str
-    kind: str = Field(description="diffusion: it draws. understanding: it reads pictures.")
+    kind: str = Field(description="diffusion: it draws. understanding: it reads pictures. tool: one thing.")
     name: str
     summary: str
     licence: str

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from studio.errors import StudioError
 from studio.models.families import COMPLETE, TASKS, Family, Feature, Hardware, Kind, Prediction
 from studio.models.inspection import check_donor, inspect_file, inspect_folder, local_place, read_json, shaped
-from studio.models.rows import MODEL_CLASSES, PIPELINES, ROWS, UNDERSTANDING
+from studio.models.rows import MODEL_CLASSES, PIPELINES, ROWS, TOOLS, UNDERSTANDING
 from studio.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,9 @@ class Catalog:
         return self.settings.default_family
 
     def all(self, kind: Kind | Literal[""] = "") -> list[Family]:
-        """Every known family (of ``kind`` "diffusion" or "understanding"), built-in rows first, available or not."""
+        """Every known family (of ``kind``), built-in rows first, available or not."""
         with self._lock:
-            rows = [*map(self._packed, ROWS), *UNDERSTANDING, *self._locals()]
+            rows = [*map(self._packed, ROWS), *UNDERSTANDING, *TOOLS, *self._locals()]
         return [row for row in rows if kind in ("", row.kind)]
 
     @property
@@ -72,14 +72,14 @@ class Catalog:
         family = self.get(id)
         if family.path:
             return Path(family.path)
-        if not family.repo:
+        if family.folder:
             return self.settings.starter_dir / family.folder
         return self.settings.models_dir / family.id
 
     def available(self, id: str) -> bool:
         """Whether all weights are on this disk."""
         family, place = self.get(id), self.location(id)
-        if family.repo:
+        if family.fetched:
             return (place / COMPLETE).is_file()
         if place.suffix.lower() == ".safetensors":
             return place.is_file()
@@ -91,12 +91,13 @@ class Catalog:
         family = self.get(id)
         if self.available(family.id):
             return family
-        if family.repo:
-            fix = f"download it in the Models tab ({family.download_gb:g} GB) or choose another model"
+        if family.fetched:
+            fix = f"download it in the Models tab ({family.download}) or choose another model"
         elif family.local:
             fix = f"put its files back at {family.path} or remove it in the Models tab"
         else:
-            fix = f"restore {self.location(family.id)} from the repository, or train it with `make starter`"
+            again = "fetch it with `make tools`" if family.kind == "tool" else "train it with `make starter`"
+            fix = f"restore {self.location(family.id)} from the repository, or {again}"
         raise StudioError(f"{family.name} is not on this computer yet: {fix}.", field="model", status=409)
 
     def default_for(self, feature: Feature) -> Family:
@@ -105,14 +106,14 @@ class Catalog:
 
         Raises `StudioError` naming what to download when there is none.
         """
-        able = [row for row in self.all("understanding") if row.supports(feature)]
+        able = [row for row in self.all() if row.kind != "diffusion" and row.supports(feature)]
         chosen = [row for row in able if row.id == self.settings.search_model]
         for row in (*chosen, *able):
             if self.available(row.id):
                 return row
         if not able:
             raise StudioError(f"No model here can do {feature}.", field="model", status=409)
-        names = ", ".join(f"{row.name} ({row.download_gb:g} GB)" for row in able if row.repo)
+        names = ", ".join(f"{row.name} ({row.download})" for row in able if row.fetched)
         raise StudioError(
             f"No model for this is on this computer yet: download one of these in the Models tab: {names}.",
             field="model",

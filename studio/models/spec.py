@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 UNDERSTANDING = "understanding"
 """The task of a `PipelineSpec` that asks for a `studio.models.readers.Reader`."""
+TOOL = "tool"
+"""The task of a `PipelineSpec` that asks for a `studio.models.tools.Tool`."""
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and a sentence. May raise `studio.errors.Cancelled`."""
@@ -18,7 +20,7 @@ class PipelineSpec:
 
     family: str
     task: str = "text-to-image"
-    """One of `families.TASKS`, or the kind of a row that does one thing, such as "understanding"."""
+    """One of `families.TASKS`, or the kind of a row that does one thing: `UNDERSTANDING`, `TOOL`."""
     sampler: str = ""
     """Sampler id; empty is the family's own."""
     extras: tuple[str, ...] = ()

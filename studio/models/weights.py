@@ -63,6 +63,11 @@ def _siblings(name: str, part: str) -> str:
     return name.replace(f"-{part}-of-", "-?????-of-")
 
 
+def weights_in(folder: Path) -> list[Path]:
+    """The files of weights that lie in ``folder`` itself: safetensors and ONNX."""
+    return sorted(file for file in folder.glob("[!.]*") if file.suffix in (".safetensors", ".onnx"))
+
+
 def disk_bytes(files: Iterable[Path]) -> int:
     """Bytes on the disk: a file that several names lead to counts once."""
     found = {}

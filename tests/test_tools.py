@@ -1,0 +1,127 @@
+"""Small networks through the model manager: one budget, one undo, one eviction with painters and readers."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.errors import StudioError
+from studio.models.families import COMPLETE
+from studio.models.manager import ModelManager
+from studio.models.rows import ROWS, TOOLS, UNDERSTANDING
+from studio.models.spec import TOOL, PipelineSpec
+from tests import tiny
+
+MATTING = ["u2netp", "modnet"]
+RED, GREEN = np.array([220, 30, 30], np.uint8), np.array([30, 160, 60], np.uint8)
+
+
+def manager(root: Path, *ids: str, **more: Any) -> ModelManager:
+    catalog = tiny.catalog(root, *ids, **more)
+    return ModelManager(catalog.settings, catalog)
+
+
+def ball(width: int = 400, height: int = 300) -> Image.Image:
+    """A red disc on green, its middle in the right half."""
+    y, x = np.mgrid[:height, :width]
+    inside = np.hypot(x - 0.7 * width, y - 0.5 * height) < 0.3 * height
+    return Image.fromarray(np.where(inside[..., None], RED, GREEN))
+
+
+def test_rows_of_tools_are_complete_and_pinned() -> None:
+    rows = (*ROWS, *UNDERSTANDING, *TOOLS)
+    assert len({row.id for row in rows}) == len(rows)
+    for row in TOOLS:
+        assert row.kind == "tool" and row.licence and row.summary and row.commercial
+        assert bool(row.package) != bool(row.folder) and row.fetched == bool(row.download_gb)
+        if row.package:
+            assert len(row.package.sha256) == 64 and row.licence in row.package.credit
+
+
+@pytest.mark.parametrize("id", MATTING)
+@pytest.mark.parametrize("size", [(400, 300), (90, 700), (1300, 900)])
+def test_an_onnx_row_is_loaded_counted_and_cuts_out(id: str, size: tuple[int, int], tmp_path: Path) -> None:
+    models = manager(tmp_path, id)
+    picture = ball(*size)
+    with models.use(PipelineSpec(id, TOOL)) as tool:
+        matte = tool.matte(picture)
+    assert matte.mode == "L" and matte.size == picture.size
+    levels, red = np.asarray(matte, int), np.asarray(picture)[..., 0] > 128
+    assert levels[red].mean() > 200 and levels[~red].mean() < 60
+    [resident] = models.residents()
+    assert (resident.family, resident.device, resident.tasks) == (id, "cpu", ("tool",))
+    content = (models._catalog.location(id) / "model.onnx").read_bytes()
+    assert resident.bytes == len(content)
+    assert models.weights_hash(id) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_picture_of_one_colour_has_nothing_to_cut_out(tmp_path: Path) -> None:
+    with manager(tmp_path, "u2netp").use(PipelineSpec("u2netp", TOOL)) as tool:
+        assert tool.matte(Image.new("RGB", (50, 50), "black")).getextrema() == (0, 0)
+
+
+def test_the_upscaler_is_a_row_like_the_others(tmp_path: Path) -> None:
+    models = manager(tmp_path, "drawing-upscaler")
+    with models.use(PipelineSpec("drawing-upscaler", TOOL)) as tool:
+        whole = tool.upscale(ball())
+        tool.components["model"].register_forward_hook(lambda module, args, output: output * 0)
+        assert not np.asarray(tool.upscale(ball())).any()
+        tool.tile = 7
+    assert whole.size == (4 * 400, 4 * 300)
+    with models.use(PipelineSpec("drawing-upscaler", TOOL)) as tool:
+        assert tool.tile > 7 and tool.upscale(ball()).tobytes() == whole.tobytes(), "what a job did is undone"
+    with models.use(PipelineSpec("drawing-upscaler", TOOL), relief=2) as tool:
+        parts = np.asarray(tool.upscale(ball()), int)
+    assert np.abs(parts - np.asarray(whole, int)).max() <= 1
+    assert "small parts" in models.note("drawing-upscaler")
+
+
+def test_a_painter_and_a_tool_share_one_budget_and_one_eviction(tmp_path: Path) -> None:
+    models = manager(tmp_path, "sd15", "drawing-upscaler", "u2netp")
+    for id in ("u2netp", "drawing-upscaler", "sd15"):
+        models.load(id)
+    sizes = {row.family: row.bytes for row in models.residents()}
+    assert len(sizes) == 3, "all fit"
+
+    small = manager(tmp_path / "small", *sizes, device_memory_gb=sizes["sd15"] / 1e9)
+    painter, tool = PipelineSpec("sd15"), PipelineSpec("drawing-upscaler", TOOL)
+    for spec, held in ((painter, "sd15"), (tool, "drawing-upscaler"), (painter, "sd15")):
+        with small.use(spec):
+            assert [row.family for row in small.residents()] == [held], "the budget holds one"
+    with small.use(PipelineSpec("sd15", extras=("drawing-upscaler", "u2netp"))) as pipe:
+        assert {row.family for row in small.residents()} == set(sizes), "a set of rows stays together"
+        assert pipe.extras["drawing-upscaler"].scale == 4
+        assert pipe.extras["u2netp"].matte(ball()).size == (400, 300)
+    small.load("u2netp")
+    small.unload("u2netp")
+    assert "u2netp" not in {row.family for row in small.residents()}
+
+
+def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
+    catalog = tiny.catalog(tmp_path)
+    with pytest.raises(StudioError, match=r"U-2-Net small is not .* download it in the Models tab \(4.6 MB\)"):
+        catalog.require("u2netp")
+    with pytest.raises(StudioError, match=r"U-2-Net small \(4.6 MB\), MODNet \(25.9 MB\)"):
+        catalog.default_for("matte")
+    with pytest.raises(StudioError, match="make tools"):
+        catalog.require("drawing-upscaler")
+    tiny.place("modnet", catalog.settings)
+    assert catalog.able("", "matte").id == "modnet"
+    with pytest.raises(StudioError, match="choose one of: u2netp, modnet"):
+        catalog.able("starter", "matte")
+
+
+def test_a_damaged_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+    catalog = tiny.catalog(tmp_path)
+    place = catalog.location("u2netp")
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(b"no model")
+    (place / COMPLETE).touch()
+    with pytest.raises(StudioError, match=r"U-2-Net small cannot be loaded .* download it again") as told:
+        ModelManager(catalog.settings, catalog).load("u2netp")
+    assert "\n" not in told.value.message
