@@ -354,7 +354,6 @@ def test_picture_and_button_are_in_reach_whatever_was_drawn_before(
         page.keyboard.press("Escape")
         expect(page.get_by_label("Model", exact=True)).to_be_hidden()
         expect(settings).to_be_focused()
-    keep(page, f"create-{width}")
 
 
 def test_dark_follows_the_system_and_the_button_is_remembered(opened: Opener, server: Server) -> None:
