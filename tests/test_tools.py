@@ -104,9 +104,9 @@ def test_a_painter_and_a_tool_share_one_budget_and_one_eviction(tmp_path: Path) 
 
 def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     catalog = tiny.catalog(tmp_path)
-    with pytest.raises(StudioError, match=r"U-2-Net small is not .* download it in the Models tab \(4.6 MB\)"):
+    with pytest.raises(StudioError, match=r"U-2-Net small is not .* download it in the Models tab \(42.3 MB\)"):
         catalog.require("u2netp")
-    with pytest.raises(StudioError, match=r"U-2-Net small \(4.6 MB\), MODNet \(25.9 MB\)"):
+    with pytest.raises(StudioError, match=r"U-2-Net small \(42.3 MB\), MODNet \(42.3 MB\)"):
         catalog.default_for("matte")
     with pytest.raises(StudioError, match="make tools"):
         catalog.require("drawing-upscaler")

