@@ -3,7 +3,7 @@ import { config } from "./config.js";
 import { Tool } from "./controls.js";
 import { jobs, worker } from "./events.js";
 import { $ } from "./gradio.js";
-import { effect, html, untracked, useRef } from "./html.js";
+import { effect, html, untracked, useEffect, useRef } from "./html.js";
 import { go, link, route, startRouting } from "./route.js";
 import { switchTheme } from "./theme.js";
 
@@ -22,6 +22,8 @@ export function statusWords() {
 function Tabs() {
   const own = useRef(/** @type {HTMLElement | null} */ (null));
   const { tab } = route.value;
+  // A phone shows some of the tabs: the open one among them.
+  useEffect(() => own.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" }), [tab]);
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
     const at = config.tabs.indexOf(tab);
     const last = config.tabs.length - 1;

@@ -64,7 +64,7 @@ class PromptFields(Plain):
 
     def refresh(self) -> Updates:
         """Styles and lists saved since the page was built."""
-        return {self.styles: gr.Dropdown(self._style_names()), self.wildcard: gr.Dropdown(self._lists())}
+        return {self.styles: gr.update(choices=self._style_names()), self.wildcard: gr.update(choices=self._lists())}
 
     def fill(self, values: Mapping[str, Any], family: Family) -> Updates:
         known = self._style_names()
