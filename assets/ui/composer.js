@@ -3,7 +3,7 @@
 import { api, Refusal } from "./api.js";
 import { config } from "./config.js";
 import { Button, Sentence, Tool } from "./controls.js";
-import { fieldOf, press, reveal } from "./gradio.js";
+import { $$, fieldOf, press, reveal, unreadable, visible } from "./gradio.js";
 import { html, signal, useEffect } from "./html.js";
 import { prompt, PromptNotes, setPrompt, vocabularies } from "./ideas.js";
 import { items } from "./library.js";
@@ -35,6 +35,8 @@ export function verb(/** @type {string} */ tab, /** @type {Record<string, any>} 
 /** Hand the form of a drawing tab to the studio. */
 export function send(tab = route.value.tab) {
   if (sending.value || !Object.values(config.draws).includes(tab)) return;
+  const odd = unreadable(`${tab}-form`);
+  if (odd) return say({ words: `“${odd.words}” must be a number; what stands there is none.`, field: odd.id });
   sending.value = true;
   say(null);
   requestAnimationFrame(() => press(`${tab}-go`)); // after the fields took what was typed
@@ -63,17 +65,18 @@ export async function sent(/** @type {string} */ answer) {
 
 /** Say what is wrong, once, and lead to the field. */
 function say(/** @type {{words: string, field: string} | null} */ wrong) {
-  for (const node of document.querySelectorAll("#studio [aria-invalid]")) {
+  for (const node of document.querySelectorAll("#studio [aria-invalid], #studio [aria-describedby=problem-words]")) {
     node.removeAttribute("aria-invalid");
     node.removeAttribute("aria-describedby");
   }
   problem.value = wrong;
   if (!wrong?.field) return;
-  const field = fieldOf(wrong.field);
+  // The picture has no field of its own, but ways to choose another.
+  const field = wrong.field.endsWith("-picture") ? $$(".source button").find(visible) : fieldOf(wrong.field);
   if (!field) return;
   if (field.closest("#tabs")) sheet.value = true;
   reveal(field);
-  field.setAttribute("aria-invalid", "true");
+  if (!(field instanceof HTMLButtonElement)) field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", "problem-words");
   setTimeout(() => field.focus(), 60); // once its fold is open
 }

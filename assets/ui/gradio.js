@@ -21,6 +21,13 @@ export const press = (/** @type {string} */ id) => /** @type {HTMLElement | null
 export const fieldOf = (/** @type {string} */ id) =>
   /** @type {HTMLInputElement | null} */ ($(`#${id} textarea, #${id} input:not([type=hidden]), #${id} [role=listbox]`));
 
+/** A number field of a form with something in it that is none, such as `1e`: the browser hands it over as empty. @param {string} form */
+export function unreadable(form) {
+  const field = /** @type {HTMLInputElement[]} */ ($$(`#${form} input[type=number]`)).find((each) => each.validity.badInput);
+  const words = field?.getAttribute("aria-label") || field?.closest("label")?.querySelector("[data-testid=block-info]")?.textContent?.trim();
+  return field && { id: field.closest(".block[id]")?.id ?? "", words: words ?? "" };
+}
+
 /** Open the folds around a field, so that it can be seen and take the focus. */
 export function reveal(/** @type {Element} */ node) {
   for (let at = node.parentElement; at; at = at.parentElement) {

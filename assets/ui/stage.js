@@ -75,10 +75,13 @@ function Single({ id, before = "" }) {
   const item = items.value.get(id);
   const comparing = useSignal(Boolean(before));
   const told = useSignal(false);
-  useEffect(() => void getItem(id), [id]);
+  const from = before || String(item?.parameters?.picture ?? item?.parameters?.requested?.picture ?? "");
+  useEffect(() => void [id, from].filter(Boolean).map(getItem), [id, from]);
+  const origin = items.value.get(from);
+  const lost = from !== "" && (origin === null || Boolean(origin?.deleted_at));
+  const first = origin && !lost ? from : "";
   if (item === undefined) return html`<div class="single"></div>`;
   if (item === null) return html`<div class="empty"><h2>This picture is gone</h2><p>It may have been deleted for good.</p></div>`;
-  const first = before || String(item.parameters?.picture ?? item.parameters?.requested?.picture ?? "");
   const ratio = item.width && item.height ? item.width / item.height : 1;
   return html`<figure class="single pic" data-id=${id} style=${`--ratio:${ratio}`}>
     <div class="single-view">
@@ -97,6 +100,7 @@ function Single({ id, before = "" }) {
         <${PictureTools} item=${item} removed=${() => route.value.picture === id && go({ picture: "" })} />
       </span>
     </figcaption>
+    ${lost && html`<p class="note">The picture it was made from was deleted.</p>`}
     ${told.value && html`<div class="single-details details panel"><p class="details-prompt">${item.prompt || item.name}</p><${Details} item=${item} open=${showPicture} /></div>`}
   </figure>`;
 }

@@ -18,6 +18,7 @@ import { Stage } from "./stage.js";
 function Source() {
   const id = source.value;
   const item = id ? items.value.get(id) : undefined;
+  const lost = item === null || Boolean(item?.deleted_at);
   const files = useRef(/** @type {HTMLInputElement | null} */ (null));
   const wrong = useSignal("");
   useEffect(() => void (id && getItem(id)), [id]);
@@ -39,7 +40,7 @@ function Source() {
         ? html`<span class="source-picture"><${Picture} id=${id} alt=${item ? labelOf(item) : ""} /></span>`
         : html`<span class="source-picture source-none" aria-hidden="true"></span>`}
       <div>
-        <p>${id ? "The picture on the stage is redrawn. Pick another one in the strip below, or:" : "Pick a picture in the strip below, or:"}</p>
+        <p>${lost ? "This picture was deleted. Pick another one in the strip below, or:" : id ? "The picture on the stage is redrawn. Pick another one in the strip below, or:" : "Pick a picture in the strip below, or:"}</p>
         <div class="chooser-tools"><${Button} icon="upload" onClick=${() => files.current?.click()}>From a file<//>
           <${Button} icon="grid" onClick=${choose}>From the gallery<//></div>
       </div>

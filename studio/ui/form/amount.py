@@ -29,10 +29,10 @@ class AmountFields(Plain):
     def exact(self) -> None:
         with gr.Row(elem_classes="pair"):
             for name in ("count", "batch_size"):
-                self.fields[name] = gr.Number(1, label=label(name), precision=0, elem_id=f"{self._tab}-{name}")
+                self.fields[name] = gr.Number(1, label=label(name), elem_id=f"{self._tab}-{name}")
         if "keep_best" in self._request.model_fields:
-            self.fields["keep_best"] = gr.Number(
-                None, label=label("keep_best"), precision=0, elem_id=f"{self._tab}-keep_best",
+            self.fields["keep_best"] = gr.Textbox(  # an empty number would say 0
+                label=label("keep_best"), elem_id=f"{self._tab}-keep_best", placeholder="All", max_lines=1,
                 info=help_of(self._request, "keep_best"),
             )  # fmt: skip
         count = self.fields["count"]
@@ -44,4 +44,6 @@ class AmountFields(Plain):
         updates = super().fill(values, family)
         if "count" in values:
             updates[self.few] = values["count"] if values["count"] in FEW else None
+        if "keep_best" in values and "keep_best" in self.fields:
+            updates[self.fields["keep_best"]] = str(values["keep_best"] or "")
         return updates

@@ -32,7 +32,7 @@ class SamplingFields:
     def __init__(self, tab: str, request: type[Request], family: Family) -> None:
         with gr.Row(elem_classes="pair"):
             self._steps = gr.Number(
-                family.steps, label=label("steps"), precision=0, elem_id=f"{tab}-steps", info=_help(request, "steps")
+                family.steps, label=label("steps"), elem_id=f"{tab}-steps", info=_help(request, "steps")
             )
             self._guidance = gr.Number(
                 family.guidance, label=label("guidance_scale"), elem_id=f"{tab}-guidance_scale", step=0.5,

@@ -40,7 +40,7 @@ class SizeField:
         with gr.Row(elem_classes="pair"):
             for name in ("width", "height"):
                 self.fields[name] = gr.Number(
-                    self._family.native_size, label=label(name), precision=0, elem_id=f"{self._tab}-{name}",
+                    self._family.native_size, label=label(name), elem_id=f"{self._tab}-{name}",
                     info=help_of(self._request, name).split(";")[0] + ".",
                 )  # fmt: skip
 
