@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from studio.drawing.restore import restore
+from studio.drawing.restore import Report, restore
 from studio.drawing.words import vocabulary
 from studio.errors import StudioError
 from studio.media.foreign import OURS
 from studio.media.said import checked
 from studio.models.families import Family
+from studio.store.gallery import Asset
 from studio.ui.events import CRASHED, QUIET, guarded
 from studio.ui.form import Part, Updates
 from studio.ui.form.model import ModelField
@@ -168,6 +169,7 @@ class DrawingTab(ABC):
                 found = restore(
                     checked(OURS, parameters, {}), self._studio.capabilities[self.capability], self._studio.catalog
                 )
+                self._find_source(found, parameters)
                 told = asdict(found)
             if not isinstance(told, dict) or not isinstance(told.get("values"), dict):
                 raise StudioError("There are no settings to bring back.")
@@ -184,6 +186,19 @@ class DrawingTab(ABC):
         except Exception:
             log.exception("Settings could not be brought back")
             return {self._report: json.dumps({"error": CRASHED})}
+
+    def _find_source(self, found: Report, parameters: dict[str, Any]) -> None:
+        """The picture that a picture was made from comes back with its settings, where the tab works on one."""
+        asked = parameters.get("requested")
+        source = asked.get("picture") if isinstance(asked, dict) else None
+        if not isinstance(source, str) or "picture" not in self.request.model_fields:
+            return
+        known = self._studio.library.some([source], user=self._user).get(source)
+        if known is None or (isinstance(known, Asset) and known.deleted_at):
+            found.lose("picture", "", "the picture it was made from was deleted; pick another one")
+        else:
+            found.values["picture"] = source
+            found.restored.append("picture")
 
     def _last_seed(self) -> str:
         page = self._studio.gallery.page(user=self._user, limit=1)

@@ -62,6 +62,11 @@ def test_a_picture_of_the_gallery_is_redrawn_and_compared(page: Page, server: Se
     expect(page.locator(f".source img[src*='{made}']")).to_be_visible()
     page.get_by_role("button", name="How it was made").click()
     expect(page.locator("#stage .lineage .thumb").first).to_have_attribute("data-id", drawn)
+    # With its settings comes what it was made from.
+    page.locator("#stage").get_by_role("button", name="Reuse settings").click()
+    expect(page.locator(".restored")).to_contain_text("All settings are back")
+    expect(page.locator(".restored")).to_contain_text("Picture")
+    expect(page.locator(f".source img[src*='{drawn}']")).to_be_visible()
 
 
 def test_the_form_survives_a_reload(page: Page, drawn: str) -> None:
@@ -123,6 +128,8 @@ def test_without_its_source_a_picture_is_shown_alone_and_can_be_edited_itself(op
     expect(page.locator(f"#stage .single[data-id='{made}'] img")).to_be_visible()
     expect(page.locator("#stage .single")).to_contain_text("The picture it was made from was deleted.")
     expect(page.get_by_role("button", name="Compare with the original")).to_have_count(0)
+    page.locator("#stage").get_by_role("button", name="Reuse settings").click()
+    expect(page.locator(".restored")).to_contain_text("the picture it was made from was deleted")
     # The deleted one itself: a sentence, and a way to another.
     page.goto(page.url.split("#")[0] + f"#edit/{source}")
     expect(page.locator(".source")).to_contain_text("deleted")
