@@ -140,5 +140,10 @@ export function Stage({ draw }) {
   if (picture) return html`<div class="stage-inner" data-status="picture"><${Single} key=${picture} id=${picture} /></div>`;
   const shown = job.value;
   if (shown && (isActive(shown) || shown.status !== "done" || kept(shown).length)) return html`<${JobStage} job=${shown} />`;
+  if (ready.value && route.value.tab === "edit") {
+    return html`<div class="empty"><h2>No picture to redraw yet</h2>
+      <p>Choose one in the settings: from a file, from the gallery or in the strip below. Or draw one first.</p>
+      <${Button} onClick=${() => go({ tab: "create" })}>Draw a picture in Create<//></div>`;
+  }
   return ready.value ? html`<${Welcome} draw=${draw} models=${models} />` : html`<div class="empty" aria-hidden="true"><span class="spinner"></span></div>`;
 }

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page, expect
 
 from studio.settings import Settings
-from tests.browser.conftest import Opener, Server, Watch, keep, stage, write
+from tests.browser.conftest import Opener, Server, Watch, go_to, keep, stage, write
 
 DRAW = re.compile("^Draw ")
 """The one button, whatever it will do."""
@@ -52,6 +52,10 @@ def test_a_sentence_becomes_the_picture_it_describes(page: Page, server: Server)
     from studio.starter.judge import Judge
 
     keep(page, "create-empty")
+    go_to(page, "Edit")
+    expect(page.locator("#stage")).to_contain_text("No picture to redraw yet")
+    keep(page, "edit-empty")
+    page.get_by_role("button", name="Draw a picture in Create").click()
     write(page, "a red apple on a blue background")
     page.locator("#create-few").get_by_label("4", exact=True).check()
     open_panel(page, "Advanced")
