@@ -119,9 +119,10 @@ class DrawingTab(ABC):
         """The request of the form's values: what is empty is left to the model's defaults."""
         if not str(values.get("prompt") or "").strip():
             raise StudioError("The prompt is empty: write what you want to see.", field="prompt")
-        for name in ("seed", "keep_best"):
-            if isinstance(values.get(name), str):
-                values[name] = values[name].strip() or None
+        if isinstance(values.get("seed"), str):
+            values["seed"] = values["seed"].strip() or None
+        if not values.get("keep_best"):
+            values["keep_best"] = None  # an empty number field says 0
         return {
             name: value for name, value in values.items() if value is not None and name in self.request.model_fields
         }

@@ -31,10 +31,12 @@ class AmountFields(Plain):
             for name in ("count", "batch_size"):
                 self.fields[name] = gr.Number(1, label=label(name), elem_id=f"{self._tab}-{name}")
         if "keep_best" in self._request.model_fields:
-            self.fields["keep_best"] = gr.Textbox(  # an empty number would say 0
-                label=label("keep_best"), elem_id=f"{self._tab}-keep_best", placeholder="All", max_lines=1,
+            self.fields["keep_best"] = gr.Number(
+                None,
+                label=label("keep_best"),
+                elem_id=f"{self._tab}-keep_best",
                 info=help_of(self._request, "keep_best"),
-            )  # fmt: skip
+            )
         count = self.fields["count"]
         few = f"(count) => ({list(FEW)}.includes(count) ? count : null)"
         self.few.input(None, [self.few], [count], js="(few) => few", **QUIET)
@@ -44,6 +46,4 @@ class AmountFields(Plain):
         updates = super().fill(values, family)
         if "count" in values:
             updates[self.few] = values["count"] if values["count"] in FEW else None
-        if "keep_best" in values and "keep_best" in self.fields:
-            updates[self.fields["keep_best"]] = str(values["keep_best"] or "")
         return updates
