@@ -159,7 +159,8 @@ class TestEveryExecutor:
         large = either.jobs.submit("look", {"pictures": [picture] * 3}, user="local")
         over = either.jobs.wait(small.id, user="local", timeout=PATIENCE)
         assert (over.status, over.results) == ("done", 1)
-        assert either.jobs.get(large.id, user="local").status == "queued"
+        beside = either.jobs.get(large.id, user="local")
+        assert beside.status == "queued", (beside, either.jobs.get(drawing.id, user="local"))
         assert either.jobs.cancel(drawing.id, user="local").status == "running"
         assert follow(either, large)[-1].job.status == "done"
 

@@ -9,15 +9,19 @@ const FEW = 12; // labels of one picture shown at once
 const HEAT = [[0, 59, 76, 192, 0], [0.35, 84, 120, 245, 70], [0.6, 245, 190, 80, 150], [1, 215, 40, 40, 205]];
 const BESIDE = "Not of this model's world";
 
-/** A grey map (data URI) drawn over a picture: cold and clear where the label is not, hot where it is. @param {{uri: string}} props */
-function Heat({ uri }) {
+/** A grey map (data URI) drawn over a picture: cold and clear where the label is not, hot where it is. @param {{label: string, uri: string}} props */
+function Heat({ label, uri }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
     const image = new Image();
-    image.onload = () => canvas.current && paint(canvas.current, image);
+    image.onload = () => {
+      if (!canvas.current) return;
+      paint(canvas.current, image);
+      canvas.current.dataset["label"] = label; // what it shows now, not what was asked for
+    };
     image.src = uri;
     return () => void (image.onload = null);
-  }, [uri]);
+  }, [label, uri]);
   return html`<canvas ref=${canvas} class="heat-layer" aria-hidden="true"></canvas>`;
 }
 
@@ -51,7 +55,7 @@ function Detail({ record }) {
   const labels = all.value ? record.labels : record.labels.slice(0, FEW);
   const inside = (/** @type {any} */ each) => html`<span class="bars-label">${each.label}</span>
     ${!record.outside_world && html`<${Bar} share=${each.probability} /><span class="bars-share">${percent(each.probability)}</span>`}`;
-  return html`<${Framed} id=${record.picture} alt=${record.name}>${seen.value && heat[seen.value] && html`<${Heat} uri=${heat[seen.value]} />`}<//>
+  return html`<${Framed} id=${record.picture} alt=${record.name}>${seen.value && heat[seen.value] && html`<${Heat} label=${seen.value} uri=${heat[seen.value]} />`}<//>
     <div class="inspect-side"><p class="inspect-top">${record.outside_world ? BESIDE : record.top}</p>
       ${record.outside_world && html`<${Doubt} records=${[record]} /><p class="tool-hint">Closest of your labels, in order:</p>`}
       <div class="bars">${labels.map((/** @type {any} */ each) =>

@@ -163,7 +163,7 @@ def test_a_heat_map_is_hot_where_the_label_is(understand: Page, server: Server, 
         bar = stage.get_by_role("button", name=label)
         if bar.get_attribute("aria-pressed") != "true":
             bar.click()
-        page.wait_for_function("document.querySelector('.heat-layer')?.width > 1")
+        expect(stage.locator(f".heat-layer[data-label={label}]")).to_be_visible()
         centres[label] = page.evaluate(
             """() => {
                 const canvas = document.querySelector(".heat-layer");
