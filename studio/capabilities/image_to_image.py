@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL.Image import Resampling
@@ -72,8 +72,8 @@ class ImageToImage(Capability):
         scale = family.pixel_scale
         start = source.resize((width // scale, height // scale), Resampling.LANCZOS)
 
-        def inputs(count: int) -> Mapping[str, Any]:
-            return {"image": [start] * count}
+        def inputs(pipe: Any, pictures: Sequence[Any]) -> Mapping[str, Any]:
+            return {"image": [start] * len(pictures)}
 
         strength = request.strength if family.supports("strength") else None
         left_out = f"{family.name} decides by the words how much changes; the strength was left out."

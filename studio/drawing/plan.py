@@ -7,7 +7,8 @@ and what else the pipeline is given; `Plan.run` yields the finished pictures. To
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -25,13 +26,6 @@ from studio.errors import StudioError
 from studio.models.families import Family
 from studio.models.spec import PipelineSpec
 
-Inputs = Callable[[int], Mapping[str, Any]]
-"""More arguments of the pipeline's call, for so many pictures at once."""
-
-
-def nothing_more(count: int) -> Mapping[str, Any]:
-    return {}
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -40,6 +34,31 @@ class Picture:
     seed: int
     prompt: str
     negative_prompt: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A picture as it leaves, with what its parameters and notes say more."""
+
+    image: Image
+    notes: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+Inputs = Callable[[Any, Sequence[Picture]], Mapping[str, Any]]
+"""(pipeline, the pictures drawn at once) -> more arguments of the pipeline's call."""
+Around = Callable[[Any], AbstractContextManager[Any]]
+"""(pipeline) -> what is entered before its call and surely left after it, such as other attention processors."""
+Finish = Callable[[Picture, Image], Finished]
+"""What is made of a picture that was drawn, at the finished size."""
+
+
+def _nothing_more(pipe: Any, pictures: Sequence[Picture]) -> Mapping[str, Any]:
+    return {}
+
+
+def _as_drawn(picture: Picture, image: Image) -> Finished:
+    return Finished(image)
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,9 @@ class Plan:
     """Pixels of the finished picture."""
     strength: float | None = None
     """Share of the steps that run, of a picture that is drawn over another one."""
-    inputs: Inputs = nothing_more
+    inputs: Inputs = _nothing_more
+    around: Around = nullcontext
+    finish: Finish = _as_drawn
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else the parameters of every picture say."""
     parents: tuple[str, ...] = ()
@@ -108,11 +129,12 @@ class Plan:
                 continue
             relief = context.models.note(self.family.id)
             for picture, image, notes in drawn:
+                finished = self.finish(picture, image)
                 yield Output(
-                    image=image,
+                    image=finished.image,
                     seed=picture.seed,
-                    parameters=self._parameters(picture),
-                    notes=(*notes, *shrunk, *((relief,) if relief else ())),
+                    parameters={**self._parameters(picture), **finished.more},
+                    notes=(*notes, *finished.notes, *shrunk, *((relief,) if relief else ())),
                     parents=self.parents,
                 )
             done += len(drawn) * self.steps
@@ -131,7 +153,7 @@ class Plan:
         size = len(together)
         arguments = {
             **merge(together),
-            **self.inputs(size),
+            **self.inputs(pipe, wanted[:size]),
             "num_inference_steps": self.request.steps,
             "guidance_scale": guidance,
         }
@@ -144,14 +166,15 @@ class Plan:
         def report(share: float, preview: Image | None) -> None:
             self.context.progress(done + round(share * self.steps * size), total, preview=preview)
 
-        images = draw(
-            pipe,
-            arguments,
-            width=self.width // family.pixel_scale,
-            height=self.height // family.pixel_scale,
-            seeds=[picture.seed for picture in wanted[:size]],
-            report=report,
-        )
+        with self.around(pipe):
+            images = draw(
+                pipe,
+                arguments,
+                width=self.width // family.pixel_scale,
+                height=self.height // family.pixel_scale,
+                seeds=[picture.seed for picture in wanted[:size]],
+                report=report,
+            )
         if family.pixel_scale > 1:
             images = [image.resize((self.width, self.height), Resampling.LANCZOS) for image in images]
         told = [words_note(picture.prompt, family.id, self.context.catalog) for picture in wanted[:size]]
