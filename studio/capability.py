@@ -107,6 +107,11 @@ class Context(Protocol):
         """RGB, upright. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
         ...
 
+    def unmarked(self, id: str) -> Image:
+        """As `picture`, to draw from: of a picture that was edited here the pixels from before its watermark, so that
+        the marks of one edit after the other do not pile up where none of them changes anything."""
+        ...
+
     def file(self, id: str) -> Path:
         """The stored file of a picture or clip. Raises as `picture` does."""
         ...

@@ -9,6 +9,8 @@ from studio.capabilities.compare import Compare
 from studio.capabilities.cutout import Cutout
 from studio.capabilities.embed import Embed
 from studio.capabilities.image_to_image import ImageToImage
+from studio.capabilities.inpaint import Inpaint
+from studio.capabilities.outpaint import Outpaint
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
 from studio.capabilities.watch import Watch
@@ -18,6 +20,8 @@ from studio.capability import Capability
 ALL: tuple[Capability, ...] = (
     TextToImage(),
     ImageToImage(),
+    Inpaint(),
+    Outpaint(),
     Cutout(),
     ZeroShot(),
     Ask(),

@@ -81,7 +81,7 @@ def fill(request: Drawing, catalog: Catalog, task: Feature, *, strength: float =
         }
     )
     check_sampler(filled.sampler, steps, family)
-    if strength < 1 and family.supports("strength"):
+    if strength < 1 and (task == "inpaint" or family.supports("strength")):
         _check_steps_left(filled.sampler, steps, strength)
     if request.keep_best is not None:
         if request.keep_best > request.count:

@@ -19,7 +19,7 @@ from studio.media.files import FORMATS, INFOTEXT_KEY, MAX_PIXELS, STUDIO_KEY, he
 from studio.media.infotext import infotext
 from studio.media.parameters import read_parameters
 
-__all__ = ["FORMATS", "MAX_PIXELS", "open_image", "read_parameters", "small_webp", "write_png"]
+__all__ = ["FORMATS", "MAX_PIXELS", "lossless_webp", "open_image", "read_parameters", "small_webp", "write_png"]
 
 
 def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS, *, formats: Sequence[str] = FORMATS) -> Image.Image:
@@ -61,6 +61,13 @@ def write_png(image: Image.Image, parameters: Mapping[str, Any]) -> bytes:
     info.add_itxt(STUDIO_KEY, json.dumps(parameters, ensure_ascii=False, allow_nan=False, sort_keys=True))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=info, compress_level=6)
+    return buffer.getvalue()
+
+
+def lossless_webp(image: Image.Image) -> bytes:
+    """Every pixel as it is, those under full transparency too; written fast rather than small."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=True, exact=True, quality=0, method=0)
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import shutil
@@ -51,8 +52,11 @@ class Painter(Loaded):
     def view(self, spec: PipelineSpec) -> Any:
         import diffusers
 
-        # AutoPipeline, because the class's own from_pipe casts the shared weights in place.
-        view = getattr(diffusers, TASKS[spec.task]).from_pipe(self._pipe)
+        if spec.task == "inpaint":
+            view = _inpainting(self._pipe)
+        else:
+            # AutoPipeline, because the class's own from_pipe casts the shared weights in place.
+            view = getattr(diffusers, TASKS[spec.task]).from_pipe(self._pipe)
         # It shares the scheduler, which keeps the state of a run: two users of one break each other.
         view.scheduler = build_scheduler(spec.sampler or self.family.sampler, self._schedule)
         view.set_progress_bar_config(disable=True)
@@ -66,6 +70,24 @@ class Painter(Loaded):
         view.vae.enable_slicing()
         if rung >= 3:
             view.enable_model_cpu_offload(device=device)
+
+
+def _inpainting(pipe: DiffusionPipeline) -> Any:
+    """The pipeline that draws into a mask with the components of ``pipe``."""
+    import diffusers
+
+    if isinstance(pipe, diffusers.Flux2KleinPipeline):  # not known to AutoPipeline
+        return diffusers.Flux2KleinInpaintPipeline(**pipe.components, is_distilled=pipe.config["is_distilled"])
+    if not isinstance(pipe, diffusers.StableDiffusionPipeline | diffusers.LatentConsistencyModelPipeline):
+        return diffusers.AutoPipelineForInpainting.from_pipe(pipe)
+    unet = pipe.unet
+    if unet.config.in_channels == pipe.vae.config.latent_channels != 4:
+        # Blending latents at every step asks for no number of channels, but the pipeline insists on 4: the weights are
+        # shared, only this view's config says so.
+        unet = copy.copy(unet)
+        unet._internal_dict = copy.copy(unet._internal_dict)
+        unet.register_to_config(in_channels=4)
+    return diffusers.StableDiffusionInpaintPipeline(**{**pipe.components, "unet": unet}, requires_safety_checker=False)
 
 
 def load(

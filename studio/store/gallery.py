@@ -22,11 +22,13 @@ from sqlalchemy import Select, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from studio.errors import StudioError
-from studio.media.images import small_webp
+from studio.media.images import lossless_webp, small_webp
 from studio.store.database import AssetRow, Database, LineageRow, UploadRow, chunks, fold, now
 from studio.store.files import write_durably
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from studio.settings import Settings
     from studio.trust import Released
 
@@ -77,6 +79,7 @@ class Gallery:
         self._pictures = settings.data_dir / "pictures"
         self._thumbnails = settings.data_dir / "thumbnails"
         self._unlisted = settings.data_dir / "unlisted"
+        self._unmarked = settings.data_dir / "unmarked"
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -93,8 +96,11 @@ class Gallery:
         parameters: dict[str, Any],
         parents: Iterable[str] = (),
         notes: Iterable[str] = (),
+        unmarked: Image.Image | None = None,
     ) -> Asset:
         """Keep picture ``index`` of a job: all of it or nothing. A second call for the same picture returns the first.
+
+        ``unmarked`` is the picture as it was before its watermark, which a next edit starts from (see `unmarked`).
 
         Raises `StudioError` 507 when the disk is full, `TypeError` for anything that `studio.trust` has not released.
         """
@@ -122,6 +128,8 @@ class Gallery:
         )
         path = self._picture(row.id)
         try:
+            if unmarked is not None:
+                write_durably(self._before_mark(row.id), lossless_webp(unmarked))
             write_durably(path, released.png)
             with self._database.write() as session:
                 session.add(row)
@@ -132,6 +140,7 @@ class Gallery:
                         session.add(LineageRow(parent_id=parent_id, child_id=row.id, owner=owner))
         except BaseException as error:
             path.unlink(missing_ok=True)
+            self._before_mark(row.id).unlink(missing_ok=True)
             if isinstance(error, IntegrityError) and (kept := self.of_job(job_id).get(index)):
                 return kept
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -230,6 +239,15 @@ class Gallery:
             )
         return path
 
+    def unmarked(self, id: str, *, user: str) -> Path | None:
+        """An edited picture as it was before its watermark, for the next edit alone: marks laid over marks would add
+        up in what no edit touched. Never served. None for pictures that were made from words alone, whose mark is the
+        first.
+        """
+        self.get(id, user=user)
+        path = self._before_mark(id)
+        return path if path.is_file() else None
+
     def thumbnail(self, id: str, *, user: str) -> Path:
         """WebP of at most 256 px a side, made again from the picture when it is missing. Raises as `file` does."""
         self.get(id, user=user)
@@ -241,7 +259,7 @@ class Gallery:
     def tidy(self) -> None:
         """At start, before any worker: purge what was deleted 30 days ago and put away what a crash left behind."""
         self._remove(select(AssetRow.id).where(AssetRow.deleted_at < now() - KEEP_DELETED))
-        for folder in (self._pictures, self._thumbnails):
+        for folder in (self._pictures, self._thumbnails, self._unmarked):
             for stray in folder.glob("*/*.tmp"):
                 stray.unlink(missing_ok=True)
         with self._database.read() as session:
@@ -250,6 +268,9 @@ class Gallery:
             if path.stem not in known:  # moved, not deleted: the database may be an older backup
                 self._unlisted.mkdir(parents=True, exist_ok=True)
                 os.replace(path, self._unlisted / path.name)
+        for path in self._unmarked.glob("*/*.webp"):
+            if path.stem not in known:
+                path.unlink(missing_ok=True)
 
     def sweep(self, since: float) -> None:
         """Before a worker that follows a dead one: remove what that had written, since ``time.time()``, without a row.
@@ -276,6 +297,9 @@ class Gallery:
     def _picture(self, id: str) -> Path:
         return self._pictures / id[:2] / f"{id}.png"
 
+    def _before_mark(self, id: str) -> Path:
+        return self._unmarked / id[:2] / f"{id}.webp"
+
     def _thumbnail(self, id: str) -> Path:
         return self._thumbnails / id[:2] / f"{id}.webp"
 
@@ -292,6 +316,7 @@ class Gallery:
         for id in ids:
             self._picture(id).unlink(missing_ok=True)
             self._thumbnail(id).unlink(missing_ok=True)
+            self._before_mark(id).unlink(missing_ok=True)
         with self._database.write() as session:
             for some in chunks(ids):
                 session.execute(delete(AssetRow).where(AssetRow.id.in_(some)))

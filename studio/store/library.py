@@ -256,6 +256,11 @@ class Library:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
 
+    def unmarked(self, id: str, *, user: str) -> Image.Image:
+        """As `picture`, but of a picture that was edited here the pixels from before its watermark."""
+        path = None if self._row(id, user) else self._gallery.unmarked(id, user=user)
+        return self.picture(id, user=user) if path is None else open_image(path, formats=("WEBP",)).convert("RGB")
+
     # -- where pictures came from --------------------------------------------------------------------------------
 
     def lineage(self, id: str, *, user: str) -> Lineage:

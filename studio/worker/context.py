@@ -75,6 +75,9 @@ class JobContext:
     def picture(self, id: str) -> Image:
         return self._rooms.library.picture(id, user=self._job.owner)
 
+    def unmarked(self, id: str) -> Image:
+        return self._rooms.library.unmarked(id, user=self._job.owner)
+
     def file(self, id: str) -> Path:
         return self._rooms.library.file(id, user=self._job.owner)
 

@@ -196,6 +196,7 @@ class Runner:
             parameters=released.parameters,
             parents=output.parents,
             notes=output.notes,
+            unmarked=output.image if output.parents and released.watermark else None,
         )
 
 
