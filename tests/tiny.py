@@ -318,7 +318,7 @@ def z_image() -> ZImagePipeline:
             n_kv_heads=2,
             cap_feat_dim=16,
             axes_dims=[8, 4, 4],
-            axes_lens=[600, 64, 64],
+            axes_lens=[600, 128, 128],
         ),
     )
 

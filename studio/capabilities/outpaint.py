@@ -34,7 +34,7 @@ class OutpaintRequest(DrawingRequest):
     top: int = Field(default=0, ge=0, le=4096, description="New pixels at the top.")
     bottom: int = Field(default=0, ge=0, le=4096, description="New pixels at the bottom.")
     strength: float = Field(
-        default=0.8,
+        default=0.65,
         ge=0.05,
         le=1,
         description="How far what is drawn may leave what the picture's edge goes on as: 0.05 to 1.",
