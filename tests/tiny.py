@@ -29,7 +29,10 @@ from diffusers import (
     Flux2Transformer2DModel,
     LatentConsistencyModelPipeline,
     LCMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
     ZImagePipeline,
@@ -233,11 +236,21 @@ def sd15() -> StableDiffusionPipeline:
     return _sd(DDIMScheduler(**SD_BETAS, **SD_STEPS))
 
 
+def sd15_inpainting() -> StableDiffusionInpaintPipeline:
+    parts = _sd(DDIMScheduler(**SD_BETAS, **SD_STEPS), in_channels=9).components
+    return StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+
+
+def pix2pix() -> StableDiffusionInstructPix2PixPipeline:
+    parts = _sd(EulerAncestralDiscreteScheduler(**SD_BETAS), in_channels=8).components
+    return StableDiffusionInstructPix2PixPipeline(**parts, requires_safety_checker=False)
+
+
 def sd21() -> StableDiffusionPipeline:
     return _sd(DDIMScheduler(**SD_BETAS, **SD_STEPS, prediction_type="v_prediction"), use_linear_projection=True)
 
 
-def _sdxl(scheduler: Any) -> StableDiffusionXLPipeline:
+def _sdxl(scheduler: Any, **more: Any) -> StableDiffusionXLPipeline:
     return StableDiffusionXLPipeline(
         vae=vae(force_upcast=True),
         text_encoder=clip_text(),
@@ -251,9 +264,14 @@ def _sdxl(scheduler: Any) -> StableDiffusionXLPipeline:
             projection_class_embeddings_input_dim=32 + 6 * 8,
             transformer_layers_per_block=(1, 2),
             use_linear_projection=True,
+            **more,
         ),
         scheduler=scheduler,
     )
+
+
+def sdxl_inpainting() -> StableDiffusionXLInpaintPipeline:
+    return StableDiffusionXLInpaintPipeline(**_sdxl(DDIMScheduler(**SD_BETAS, **SD_STEPS), in_channels=9).components)
 
 
 def sdxl() -> StableDiffusionXLPipeline:
@@ -580,6 +598,9 @@ TOOL_BUILDERS: dict[str, Callable[[], Any]] = {
 BUILDERS: dict[str, Callable[[], Any]] = {
     "starter": starter,
     "sd15": sd15,
+    "sd15-inpainting": sd15_inpainting,
+    "sdxl-inpainting": sdxl_inpainting,
+    "instruct-pix2pix": pix2pix,
     "sd21": sd21,
     "sdxl": sdxl,
     "sdxl-turbo": sdxl_turbo,

@@ -10,6 +10,7 @@ from studio.capabilities.cutout import Cutout
 from studio.capabilities.embed import Embed
 from studio.capabilities.image_to_image import ImageToImage
 from studio.capabilities.inpaint import Inpaint
+from studio.capabilities.instruct_edit import InstructEdit
 from studio.capabilities.outpaint import Outpaint
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
@@ -20,6 +21,7 @@ from studio.capability import Capability
 ALL: tuple[Capability, ...] = (
     TextToImage(),
     ImageToImage(),
+    InstructEdit(),
     Inpaint(),
     Outpaint(),
     Cutout(),

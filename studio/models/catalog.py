@@ -106,7 +106,7 @@ class Catalog:
 
         Raises `StudioError` naming what to download when there is none.
         """
-        able = [row for row in self.all() if row.kind != "diffusion" and row.supports(feature)]
+        able = [row for row in self.all() if row.supports(feature)]
         chosen = [row for row in able if row.id == self.settings.search_model]
         for row in (*chosen, *able):
             if self.available(row.id):

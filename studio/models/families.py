@@ -14,12 +14,14 @@ Feature = Literal[
     "text-to-image",
     "image-to-image",
     "inpaint",
+    "instruct",  # changes a picture as it is told
     # What can be set or added when they draw.
     "strength",  # image-to-image starts from the picture, more or less noised; without it the picture is a reference
     "controlnet",
     "lora",
     "negative-prompt",
     "guidance",
+    "image-guidance",  # how strictly an instruction keeps the picture
     "samplers",
     "prompt-weights",
     # What families that read pictures can be asked.
@@ -46,8 +48,9 @@ TASKS: dict[str, str] = {
     "text-to-image": "AutoPipelineForText2Image",
     "image-to-image": "AutoPipelineForImage2Image",
     "inpaint": "AutoPipelineForInpainting",
+    "instruct": "",
 }
-"""Task -> the diffusers class that finds the family's pipeline for it."""
+"""Task -> the diffusers class that finds the family's pipeline for it; "" where that is the family's own."""
 
 COMPLETE = ".studio-complete.json"
 """Written into a downloaded family's folder after its last byte; without it the family is not available."""

@@ -152,7 +152,7 @@ def _inspect_pipeline(folder: Path, index: dict[str, Any]) -> Family:
     config = read_json(folder / denoiser / "config.json")
     base = ("sd2" if config.get("cross_attention_dim") == 1024 else "sd1") if pipeline == _BY_WIDTH else ""
     row = template(pipeline, base)
-    _check_channels(folder, config)
+    _check_channels(folder, config, row)
     needed = {name for name, source in index.items() if isinstance(source, list) and source != [None, None]}
     needed |= {"vae", "text_encoder", "tokenizer", "scheduler"}
     borrowed = tuple(sorted(name for name in needed - _OPTIONAL - {denoiser} if not _complete(folder / name)))
@@ -165,15 +165,18 @@ _BY_WIDTH = "StableDiffusionPipeline"
 """The one class of two architectures: SD 1 and SD 2 differ in the width of their text."""
 
 
-def _check_channels(folder: Path, denoiser: Mapping[str, Any]) -> None:
-    """Raise `StudioError` for a UNet that wants more than latents of this folder's autoencoder."""
+def _check_channels(folder: Path, denoiser: Mapping[str, Any], row: Family) -> None:
+    """Raise `StudioError` for a UNet that wants more than what the pipeline of ``row`` gives it: latents of this
+    folder's autoencoder, with a mask and a masked picture for inpainting, with a picture for editing."""
     vae = folder / "vae" / "config.json"
     if (folder / "unet").is_dir() and vae.is_file():
         latents, wanted = read_json(vae).get("latent_channels", 4), denoiser.get("in_channels", 4)
+        if not row.supports("text-to-image"):
+            latents = 2 * latents + row.supports("inpaint")
         if wanted != latents:
             raise StudioError(
-                f"This model takes {wanted} channels where drawing gives {latents}: it is made for inpainting or for "
-                "editing, which the studio cannot do with it yet; bring the plain model.",
+                f"This model takes {wanted} channels where {row.pipeline} gives {latents}: a model made for inpainting "
+                "or editing needs a model_index.json that says so; fetch the whole model, or bring the plain one.",
                 field="path",
             )
 

@@ -54,6 +54,9 @@ class Painter(Loaded):
 
         if spec.task == "inpaint":
             view = _inpainting(self._pipe)
+        elif not TASKS[spec.task]:
+            own = type(self._pipe)
+            view = own(**{**self._pipe.components, **_without_checker(own), **_settings(self._pipe)})
         else:
             # AutoPipeline, because the class's own from_pipe casts the shared weights in place.
             view = getattr(diffusers, TASKS[spec.task]).from_pipe(self._pipe)
@@ -77,7 +80,7 @@ def _inpainting(pipe: DiffusionPipeline) -> Any:
     import diffusers
 
     if isinstance(pipe, diffusers.Flux2KleinPipeline):  # not known to AutoPipeline
-        return diffusers.Flux2KleinInpaintPipeline(**pipe.components, is_distilled=pipe.config["is_distilled"])
+        return diffusers.Flux2KleinInpaintPipeline(**pipe.components, **_settings(pipe))
     if not isinstance(pipe, diffusers.StableDiffusionPipeline | diffusers.LatentConsistencyModelPipeline):
         return diffusers.AutoPipelineForInpainting.from_pipe(pipe)
     unet = pipe.unet
@@ -88,6 +91,12 @@ def _inpainting(pipe: DiffusionPipeline) -> Any:
         unet._internal_dict = copy.copy(unet._internal_dict)
         unet.register_to_config(in_channels=4)
     return diffusers.StableDiffusionInpaintPipeline(**{**pipe.components, "unet": unet}, requires_safety_checker=False)
+
+
+def _settings(pipe: DiffusionPipeline) -> dict[str, Any]:
+    """What a pipeline of this class was built with beside its components."""
+    names = set(inspect.signature(type(pipe).__init__).parameters) - set(pipe.components) - {"self"}
+    return {name: value for name, value in pipe.config.items() if name in names}
 
 
 def load(
