@@ -82,6 +82,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from studio.capability import Source
 from studio.errors import Cancelled
 from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE
@@ -662,6 +663,7 @@ class Context:
         self.files: dict[str, list[str]] = {}
         self.styles: dict[str, tuple[str, str]] = {}
         self.pictures: dict[str, Any] = {}
+        self.sources: dict[str, Source] = {}
         self.words = self
         self.cancel_at = cancel_at
 
@@ -685,3 +687,6 @@ class Context:
 
     def unmarked(self, id: str) -> Any:
         return self.pictures[id]
+
+    def source(self, id: str) -> Source:
+        return self.sources.get(id) or Source(id, "mine.png")

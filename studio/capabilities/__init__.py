@@ -13,6 +13,7 @@ from studio.capabilities.inpaint import Inpaint
 from studio.capabilities.outpaint import Outpaint
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
+from studio.capabilities.variations import Variations
 from studio.capabilities.watch import Watch
 from studio.capabilities.zero_shot import ZeroShot
 from studio.capability import Capability
@@ -22,6 +23,7 @@ ALL: tuple[Capability, ...] = (
     ImageToImage(),
     Inpaint(),
     Outpaint(),
+    Variations(),
     Cutout(),
     ZeroShot(),
     Ask(),
