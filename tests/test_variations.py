@@ -156,7 +156,8 @@ def test_a_variation_takes_words_and_model_of_its_picture(kind: str, catalog: Ca
     assert (told["capability"], told["kind"]) == ("variations", kind)
     assert (told["model"], told["prompt"], told["negative_prompt"]) == ("sd15", "a {red} ball", "green")
     assert first.image.tobytes() != second.image.tobytes()
-    (own,) = vary(catalog, models, source(made), kind=kind, prompt="a blue cat", model="sdxl", width=256, height=256)
+    fields = {"width": 256, "height": 256, "steps": 4}
+    (own,) = vary(catalog, models, source(made), kind=kind, prompt="a blue cat", model="sdxl", **fields)
     assert (own.parameters["prompt"], own.parameters["negative_prompt"]) == ("a blue cat", "")
     assert own.parameters["model"] == "sdxl"
 

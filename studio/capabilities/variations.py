@@ -79,9 +79,13 @@ class Variations(Capability):
         return _over(request, source(request.picture), catalog)
 
     def prepare(self, request: VariationsRequest, catalog: Catalog) -> VariationsRequest:
-        near = request.kind == "seed-neighbour"
+        if request.keep_best is not None and not (request.prompt or request.styles):
+            raise StudioError(
+                "The best are those that fit the prompt, and there is none; write one or leave 'keep_best' out.",
+                field="keep_best",
+            )
         family = catalog.get(request.model)
-        if near:
+        if request.kind == "seed-neighbour":
             filled = fill(request, catalog, "text-to-image").model_copy(
                 update={"distance": DISTANCE if request.distance is None else request.distance}
             )
@@ -97,11 +101,6 @@ class Variations(Capability):
                 enough = next(steps for steps in range(family.steps, 151) if steps_run(steps, strength))
                 request = request.model_copy(update={"steps": enough})
             filled = fill(request, catalog, "image-to-image", strength=strength)
-        if filled.keep_best is not None and not (filled.prompt or filled.styles):
-            raise StudioError(
-                "The best are those that fit the prompt, and there is none; write one or leave 'keep_best' out.",
-                field="keep_best",
-            )
         if (request.width is None) != (request.height is None):
             missing = "width" if request.width is None else "height"
             raise StudioError("Give both width and height, or neither to follow the picture's shape.", field=missing)
