@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from studio import Studio
 from studio.capabilities import ALL, BY_NAME
 from studio.capability import Source
+from studio.drawing import plan
 from studio.drawing.sheets import cell_side, sheet, small, unwritten
 from studio.errors import Cancelled, StudioError
 from studio.models.catalog import Catalog
@@ -77,7 +79,7 @@ def test_without_a_seed_all_cells_share_one(catalog: Catalog, models: ModelManag
     assert [each.seed for each in cells] == [7, 8]
 
 
-def test_a_bad_cell_leaves_the_others(catalog: Catalog, models: ModelManager) -> None:
+def test_a_bad_cell_leaves_the_others(catalog: Catalog, models: ModelManager, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is refused, and one that goes wrong while it is drawn."""
     request = ask("strength=0.2,0.9", capability="image-to-image", picture=SOURCE)
     (good, last), _ = run(catalog, models, request)
@@ -87,13 +89,25 @@ def test_a_bad_cell_leaves_the_others(catalog: Catalog, models: ModelManager) ->
     assert last.parents == (SOURCE,)
     assert any("One cell could not be drawn" in note for note in last.notes)
 
-    class Broken(tiny.Context):
-        def style(self, name: str) -> Any:
-            raise RuntimeError("the device fell over") if name == "bad" else None
+    request = ask({"field": "prompt", "values": ["a ball", "a __gone__ ball", "a broken ball"]})
+    context = tiny.Context(catalog, models)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "draw", breaking(plan.draw))
+        (_, last) = GRID.run(prepared(request, context), context)
+    gone, broken = last.parameters["missing"]
+    assert "no wildcard file 'gone'" in gone and "Something went wrong inside the studio (RuntimeError)" in broken
 
-    broken = GRID.prepare(ask({"field": "prompt", "values": ["a ball", "a __gone__ ball"]}), catalog)
-    (_, last) = list(GRID.run(broken, Broken(catalog, models)))
-    assert "no wildcard file 'gone'" in last.parameters["missing"][0]
+
+def breaking(draw: Any) -> Any:
+    """The third picture falls over."""
+    calls = itertools.count()
+
+    def broken(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == 1:  # the second that is drawn: what has no wildcard file never is
+            raise RuntimeError("the device fell over")
+        return draw(*arguments, **named)
+
+    return broken
 
 
 def test_a_cancelled_grid_keeps_what_it_has_and_stops(catalog: Catalog, models: ModelManager) -> None:

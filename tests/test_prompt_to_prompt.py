@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,8 @@ SWAPS = [("apple", "pear", 1), ("cat", "dog", 2), ("car", "bus", 3)]
 
 
 def alike(one: Output, other: Output) -> float:
-    return float(structural_similarity(np.asarray(one.image), np.asarray(other.image), channel_axis=2))
+    likeness: Any = structural_similarity(np.asarray(one.image), np.asarray(other.image), channel_axis=2)
+    return float(likeness)
 
 
 def test_maps_show_where_a_word_is_and_are_small(shipped: Catalog, painter: ModelManager) -> None:
@@ -197,7 +199,7 @@ def test_words_know_their_tokens_and_weights() -> None:
         ("A", True), ("Red", True), ("apple", True), (",", True), ("not", True)
     ]  # fmt: skip
     assert [round(each.weight, 3) for each in found] == [1, 1.5, 1, 1, round(1 / 1.1, 3)]
-    assert found[0].start == 1 and all(one.end == other.start for one, other in zip(found, found[1:], strict=False))
+    assert found[0].start == 1 and all(one.end == other.start for one, other in itertools.pairwise(found))
     with pytest.raises(StudioError, match="longer than the 40 tokens"):
         words("apple " * 60)
     assert words("") == ()

@@ -88,9 +88,7 @@ def test_at_distance_0_a_neighbour_is_the_picture_itself(family: str, catalog: C
 
 
 @pytest.mark.parametrize("sampler", ["euler-a", "ddpm", "lcm", "heun"])
-def test_samplers_that_add_noise_add_that_of_the_picture(
-    sampler: str, catalog: Catalog, models: ModelManager
-) -> None:
+def test_samplers_that_add_noise_add_that_of_the_picture(sampler: str, catalog: Catalog, models: ModelManager) -> None:
     made = draw(catalog, models, sampler=sampler, width=256, height=256)
     (same,) = vary(catalog, models, source(made), kind="seed-neighbour", distance=0)
     assert same.image.tobytes() == made.image.tobytes()

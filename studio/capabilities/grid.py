@@ -63,7 +63,7 @@ class Axis(BaseModel):
     values: tuple[Value, ...] = Field(
         min_length=1,
         max_length=MAX_CELLS,
-        description=f"What the field becomes. Of '{WORDS}' the first is the text in the prompt that the others replace.",
+        description=f"What the field becomes. Of '{WORDS}' the first is what stands in the prompt for the others.",
     )
 
 
@@ -124,7 +124,9 @@ class Grid(Capability):
         name, inner = self._inner(request)
         cells = len(request.x.values) * len(request.y.values if request.y else (0,))
         if cells > MAX_CELLS:
-            raise StudioError(f"These are {cells} cells; a grid has at most {MAX_CELLS}: take out some values.", field="y")
+            raise StudioError(
+                f"These are {cells} cells; a grid has at most {MAX_CELLS}: take out some values.", field="y"
+            )
         if request.y and request.y.field == request.x.field != WORDS:
             raise StudioError(f"Both axes vary '{request.x.field}'; choose another field for 'y'.", field="y.field")
         one = {"count": 1, "batch_size": 1, "keep_best": None}
@@ -135,7 +137,11 @@ class Grid(Capability):
         if first is None:
             raise StudioError(made[0].why, field="x")
         # What is picked at random or depends on how the studio is set up is the same for all cells, now and later.
-        same = {key: getattr(first, key) for key in ("seed", "model") if key in type(first).model_fields and key not in varied}
+        same = {
+            key: getattr(first, key)
+            for key in ("seed", "model")
+            if key in type(first).model_fields and key not in varied
+        }
         filled = self._with(request, inner.model_copy(update=same))
         again = [cell.request for cell in self._cells(filled, catalog) if cell.request is not None]
         check_work(sum(self._of[name].work(each) for each in again))
@@ -266,7 +272,8 @@ def grid(*capabilities: Capability) -> Capability:
     )
     repeated = Annotated[Union[kinds], Discriminator("capability")]  # noqa: UP007
     described = Field(description='The request to repeat: {"capability": name, and its fields}.')
-    request = create_model("GridRequest", __base__=GridRequest, request=(repeated, described))
+    fields: dict[str, Any] = {"request": (repeated, described)}
+    request = create_model("GridRequest", __base__=GridRequest, **fields)
     request.__doc__ = GridRequest.__doc__
     kind = type("Grid", (Grid,), {"request": request, "__doc__": Grid.__doc__})
     return kind(known)

@@ -60,9 +60,7 @@ class Variations(Capability):
     request = VariationsRequest
     makes = "pictures"
 
-    def adopt(
-        self, request: VariationsRequest, source: Callable[[str], Source], catalog: Catalog
-    ) -> VariationsRequest:
+    def adopt(self, request: VariationsRequest, source: Callable[[str], Source], catalog: Catalog) -> VariationsRequest:
         if request.kind == "look-alike":
             raise StudioError(
                 "Look-alikes need a model with an image-prompt adapter (IP-Adapter), and no model here has one; "

@@ -73,7 +73,9 @@ def align(source: Sequence[Word], other: Sequence[Word], window: int) -> Alignme
         if kind in ("insert", "delete"):
             continue
         if b - a == d - c:
-            pairs = [((was.start, was.end), (now.start, now.end)) for was, now in zip(source[a:b], other[c:d], strict=True)]
+            pairs = [
+                ((was.start, was.end), (now.start, now.end)) for was, now in zip(source[a:b], other[c:d], strict=True)
+            ]
         else:
             pairs = [((source[a].start, source[b - 1].end), (other[c].start, other[d - 1].end))]
         for (start, end), (to, till) in pairs:

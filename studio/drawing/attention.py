@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from studio.drawing.alignment import Alignment, Word, align, split
 from studio.drawing.neighbours import start_of, starting
 from studio.drawing.prompts import encode, plain_text
-from studio.errors import StudioError
 
 if TYPE_CHECKING:
     import torch
@@ -90,8 +89,8 @@ class Control:
         mean = shares.float().mean(0)
         layer = torch.stack([mean[:, word.start : word.end].sum(1) for word in self.alignment.words])
         layer = layer.unflatten(1, (height, width)).unsqueeze(0)
-        mode = {"mode": "area"} if min(height, width) > MAP_SIDE else {"mode": "bilinear", "align_corners": False}
-        self._seen += torch.nn.functional.interpolate(layer, size=(MAP_SIDE, MAP_SIDE), **mode)[0].cpu()
+        mode = "area" if min(height, width) > MAP_SIDE else "bilinear"
+        self._seen += torch.nn.functional.interpolate(layer, size=(MAP_SIDE, MAP_SIDE), mode=mode)[0].cpu()
         self._looks += 1
 
     def maps(self) -> dict[str, str]:

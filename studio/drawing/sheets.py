@@ -7,6 +7,8 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from studio.settings import ROOT
+
 LONGEST = 4096
 """Pixels of a sheet's longer side, without its labels."""
 CELL = 512
@@ -70,19 +72,27 @@ def unwritten(text: str) -> bool:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(_SIZE)  # Aileron (CC0), which Pillow carries
+    try:
+        return ImageFont.truetype(ROOT / "assets" / "ui" / "inter-latin.woff2", _SIZE)
+    except OSError:  # FreeType without WOFF2, in some builds of Pillow: its own font knows ASCII only
+        return ImageFont.load_default(_SIZE)
 
 
 @cache
 def _missing() -> bytes:
     """How the font draws what it lacks."""
-    return bytes(_font().getmask("\U0010fffe"))
+    return _drawn("\U0010fffe")
+
+
+def _drawn(letter: str) -> bytes:
+    tile = Image.new("L", (2 * _SIZE, 2 * _SIZE))
+    ImageDraw.Draw(tile).text((0, 0), letter, fill=255, font=_font())
+    return tile.tobytes()
 
 
 def _known(text: str) -> str:
     return "".join(
-        letter if letter == " " or bytes(_font().getmask(letter)) != _missing() else _UNKNOWN
-        for letter in " ".join(text.split())
+        letter if letter == " " or _drawn(letter) != _missing() else _UNKNOWN for letter in " ".join(text.split())
     )
 
 
