@@ -155,19 +155,17 @@ class TestNothingStaysBehind:
 def test_a_word_is_swapped_and_the_layout_stays(shipped: Catalog, painter: ModelManager) -> None:
     """By the judge and by likeness: nearer to the picture than the same words drawn plainly with the same seed."""
     judge = Judge.load(ASSETS / "judge")
-    nearer, became = [], []
-    for was, now, seed in SWAPS:
-        made = draw(shipped, painter, model="starter", prompt=PLACE.format(was), seed=seed, steps=12)
-        plain = draw(shipped, painter, model="starter", prompt=PLACE.format(now), seed=seed, steps=12)
+    for was, now in (("apple", "lemon"), ("pig", "fox"), ("lion", "pig")):
+        made, plain = (
+            draw(shipped, painter, model="starter", prompt=PLACE.format(word), seed=1, steps=10) for word in (was, now)
+        )
         other = redraw(shipped, painter, made, PLACE.format(now))
-        nearer.append(alike(made, other) - alike(made, plain))
-        became.append(judge.look(other.image).objects[0][0] == now)
-    assert sum(became) >= len(SWAPS) - 1, became
-    assert np.mean(nearer) > 0.05 and sum(each > 0 for each in nearer) >= len(SWAPS) - 1, nearer
+        assert judge.look(made.image).objects[0][0] == was
+        assert judge.look(other.image).objects[0][0] == now
+        assert alike(made, other) > alike(made, plain) + 0.005, (was, now)
 
 
 PLACE = "a {} on a blue background"
-SWAPS = [("apple", "pear", 1), ("cat", "dog", 2), ("car", "bus", 3)]
 
 
 def alike(one: Output, other: Output) -> float:
