@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -76,6 +76,8 @@ class Source:
     prompt: str = ""
     """What a gallery picture was made from; empty for uploads."""
     is_clip: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of a gallery picture, as they are kept with it; empty for uploads, whatever their file says."""
 
 
 class Words(Protocol):
@@ -146,6 +148,13 @@ class Capability(ABC):
     """Up to this size (`work`) somebody waits for the answer: it may run beside a drawing. 0 is never."""
     hidden: ClassVar[bool] = False
     """Work of the studio itself (embeddings for the search): surfaces do not offer it nor list its jobs."""
+
+    def adopt(self, request: Any, source: Callable[[str], Source], catalog: Catalog) -> Any:
+        """At submit, before `prepare`: take from the pictures that ``request`` names what it leaves open.
+
+        ``source(id)`` tells what is known of one. Raises `StudioError` where such a picture will not do.
+        """
+        return request
 
     @abstractmethod
     def prepare(self, request: Any, catalog: Catalog) -> Request:

@@ -85,6 +85,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from studio.capability import Source
 from studio.errors import Cancelled
 from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE
@@ -683,6 +684,7 @@ class Context:
         self.files: dict[str, list[str]] = {}
         self.styles: dict[str, tuple[str, str]] = {}
         self.pictures: dict[str, Any] = {}
+        self.sources: dict[str, Source] = {}
         self.words = self
         self.cancel_at = cancel_at
 
@@ -706,3 +708,6 @@ class Context:
 
     def unmarked(self, id: str) -> Any:
         return self.pictures[id]
+
+    def source(self, id: str) -> Source:
+        return self.sources.get(id) or Source(id, "mine.png")

@@ -8,22 +8,27 @@ from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
 from studio.capabilities.cutout import Cutout
 from studio.capabilities.embed import Embed
+from studio.capabilities.grid import grid
 from studio.capabilities.image_to_image import ImageToImage
 from studio.capabilities.inpaint import Inpaint
 from studio.capabilities.instruct_edit import InstructEdit
 from studio.capabilities.outpaint import Outpaint
+from studio.capabilities.prompt_to_prompt import PromptToPrompt
 from studio.capabilities.score import Score
 from studio.capabilities.text_to_image import TextToImage
+from studio.capabilities.variations import Variations
 from studio.capabilities.watch import Watch
 from studio.capabilities.zero_shot import ZeroShot
 from studio.capability import Capability
 
-ALL: tuple[Capability, ...] = (
+_EACH: tuple[Capability, ...] = (
     TextToImage(),
     ImageToImage(),
     InstructEdit(),
     Inpaint(),
     Outpaint(),
+    Variations(),
+    PromptToPrompt(),
     Cutout(),
     ZeroShot(),
     Ask(),
@@ -34,5 +39,7 @@ ALL: tuple[Capability, ...] = (
     Watch(),
     Embed(),
 )
+
+ALL: tuple[Capability, ...] = (*_EACH, grid(*_EACH))
 
 BY_NAME: dict[str, Capability] = {capability.name: capability for capability in ALL}

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -101,7 +102,9 @@ class Jobs:
             except ValidationError as error:
                 raise refusal(error.errors()) from error
         asked = json.dumps([capability, request.model_dump(mode="json")], sort_keys=True)
-        prepared = known.prepare(self._library.resolve(request, user), self._catalog)
+        resolved = self._library.resolve(request, user)
+        adopted = known.adopt(resolved, partial(self._library.source, user=user), self._catalog)
+        prepared = known.prepare(adopted, self._catalog)
         known.check(prepared, self._words.of(user), self._catalog)
         row = JobRow(
             id=secrets.token_hex(16),

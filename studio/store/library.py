@@ -220,7 +220,7 @@ class Library:
             return Source(id, row.name, is_clip=row.kind == "clip")
         asset = self._gallery.get(id, user=user)
         name = asset.prompt if len(asset.prompt) <= 60 else f"{asset.prompt[:57]}..."
-        return Source(id, name or f"{asset.capability} {asset.seed}", asset.prompt)
+        return Source(id, name or f"{asset.capability} {asset.seed}", asset.prompt, parameters=asset.parameters)
 
     def file(self, id: str, *, user: str) -> Path:
         """Raises `StudioError` 404 for an unknown picture, 410 when its file is gone."""

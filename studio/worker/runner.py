@@ -191,7 +191,7 @@ class Runner:
             job_id=job.id,
             index=index,
             capability=job.capability,
-            family=job.family,
+            family=str(output.parameters.get("model") or job.family),  # a grid may draw with several
             seed=output.seed,
             parameters=released.parameters,
             parents=output.parents,
