@@ -103,8 +103,8 @@ class Context(Protocol):
         """Raises `StudioError` 404 for an id that is not the owner's."""
         ...
 
-    def picture(self, id: str) -> Image:
-        """RGB, upright. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
+    def picture(self, id: str, *, alpha: bool = False) -> Image:
+        """RGB, upright; with ``alpha`` a picture with transparent parts is RGBA. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
         ...
 
     def file(self, id: str) -> Path:

@@ -680,5 +680,5 @@ class Context:
     def style(self, name: str) -> tuple[str, str] | None:
         return self.styles.get(name)
 
-    def picture(self, id: str) -> Any:
-        return self.pictures[id]
+    def picture(self, id: str, *, alpha: bool = False) -> Any:
+        return self.pictures[id] if alpha else self.pictures[id].convert("RGB")

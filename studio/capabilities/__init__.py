@@ -6,7 +6,7 @@ from studio.capabilities.ask import Ask
 from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
-from studio.capabilities.cutout import Cutout
+from studio.capabilities.cut_out import CutOut
 from studio.capabilities.embed import Embed
 from studio.capabilities.image_to_image import ImageToImage
 from studio.capabilities.score import Score
@@ -18,7 +18,7 @@ from studio.capability import Capability
 ALL: tuple[Capability, ...] = (
     TextToImage(),
     ImageToImage(),
-    Cutout(),
+    CutOut(),
     ZeroShot(),
     Ask(),
     Caption(),

@@ -246,13 +246,15 @@ class Library:
             write_durably(path, small_webp(frame, THUMBNAIL_SIDE), durable=False)
         return path
 
-    def picture(self, id: str, *, user: str) -> Image.Image:
-        """RGB, upright, transparent parts on white. Raises as `file` does, and 422 for a clip or a damaged file."""
+    def picture(self, id: str, *, user: str, alpha: bool = False) -> Image.Image:
+        """RGB, upright, transparent parts on white; with ``alpha`` a picture that has them is RGBA. Raises as `file` does, and 422 for a clip or a damaged file."""
         row = self._row(id, user)
         if row and row.kind == "clip":
             raise StudioError(f"{row.name} is a clip: choose a picture, or watch the clip instead.", field="pictures")
         image = open_image(self.file(id, user=user), formats=(*FORMATS, "GIF"))
         if image.mode == "RGBA":
+            if alpha:
+                return image
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
 
