@@ -104,7 +104,9 @@ class Context(Protocol):
         ...
 
     def picture(self, id: str, *, alpha: bool = False) -> Image:
-        """RGB, upright; with ``alpha`` a picture with transparent parts is RGBA. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
+        """RGB, upright; with ``alpha`` a picture with transparent parts is RGBA.
+
+        Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
         ...
 
     def file(self, id: str) -> Path:

@@ -9,8 +9,11 @@ from studio.capabilities.compare import Compare
 from studio.capabilities.cut_out import CutOut
 from studio.capabilities.embed import Embed
 from studio.capabilities.image_to_image import ImageToImage
+from studio.capabilities.restyle import Restyle
 from studio.capabilities.score import Score
+from studio.capabilities.segment import Segment
 from studio.capabilities.text_to_image import TextToImage
+from studio.capabilities.upscale import Upscale
 from studio.capabilities.watch import Watch
 from studio.capabilities.zero_shot import ZeroShot
 from studio.capability import Capability
@@ -19,6 +22,9 @@ ALL: tuple[Capability, ...] = (
     TextToImage(),
     ImageToImage(),
     CutOut(),
+    Upscale(),
+    Restyle(),
+    Segment(),
     ZeroShot(),
     Ask(),
     Caption(),

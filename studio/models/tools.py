@@ -54,7 +54,8 @@ class Upscaler(Tool):
     def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
         [file] = weight_files(place, "")
         network = upscaling.load(file)
-        network.to(dtype if network.supports_dtype(dtype) else torch.float32)
+        if dtype == torch.float16 and network.supports_half:
+            network.half()
         return cls(family, {"model": network.model, "network": network})
 
     def upscale(self, image: Image, scale: int, told: Callable[[int, int], None] = lambda done, total: None) -> Image:

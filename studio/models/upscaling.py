@@ -76,9 +76,7 @@ def upscale(
     if alpha is not None and alpha.getextrema() != (255, 255):
         shares = np.asarray(alpha)
         planes = [_spread(pixels, shares), np.repeat(shares[..., None], 3, axis=2)]
-    places = [
-        (top, left) for top in range(0, pixels.shape[0], tile) for left in range(0, pixels.shape[1], tile)
-    ]
+    places = [(top, left) for top in range(0, pixels.shape[0], tile) for left in range(0, pixels.shape[1], tile)]
     made = [np.empty((scale * each.shape[0], scale * each.shape[1], 3), np.uint8) for each in planes]
     total = len(planes) * len(places)
     for place, (plane, large) in enumerate(zip(planes, made, strict=True)):
@@ -98,7 +96,7 @@ def _tile(network: Any, pixels: Pixels, large: Pixels, scale: int, corner: tuple
     (top, left), (height, width) = corner, pixels.shape[:2]
     bottom, right = min(top + tile, height), min(left + tile, width)
     y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-    seen = np.ascontiguousarray(pixels[y : bottom + MARGIN, x : right + MARGIN])
+    seen = np.array(pixels[y : bottom + MARGIN, x : right + MARGIN])
     part = torch.from_numpy(seen).permute(2, 0, 1)[None].to(network.device, network.dtype) / 255
     part, reached = network(part), network.scale
     while reached < scale:

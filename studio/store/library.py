@@ -247,7 +247,9 @@ class Library:
         return path
 
     def picture(self, id: str, *, user: str, alpha: bool = False) -> Image.Image:
-        """RGB, upright, transparent parts on white; with ``alpha`` a picture that has them is RGBA. Raises as `file` does, and 422 for a clip or a damaged file."""
+        """RGB, upright, transparent parts on white; with ``alpha`` a picture that has them is RGBA.
+
+        Raises as `file` does, and 422 for a clip or a damaged file."""
         row = self._row(id, user)
         if row and row.kind == "clip":
             raise StudioError(f"{row.name} is a clip: choose a picture, or watch the clip instead.", field="pictures")
