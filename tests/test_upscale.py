@@ -66,7 +66,11 @@ def test_a_photograph_twice_as_wide_stays_the_same_photograph(shipped: Catalog) 
     assert output.image.size == (256, 256)
     assert peak_signal_noise_ratio(np.asarray(true), np.asarray(output.image)) > 28
     told = output.parameters
-    assert (told["model"], told["upscaler"], told["licence"]) == ("drawing-upscaler", "Drawing upscaler", "BSD-3-Clause")
+    assert (told["model"], told["upscaler"], told["licence"]) == (
+        "drawing-upscaler",
+        "Drawing upscaler",
+        "BSD-3-Clause",
+    )
     assert len(told["model_hash"]) == 64 and told["scale"] == 2 and output.parents == (ID,)
 
 
