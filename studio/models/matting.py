@@ -63,13 +63,13 @@ def foreground(image: Image, matte: Image) -> Image:
     behind it are averaged around each pixel, and meet where they make the pixel.
     """
     small = _reduced(image)
-    shares = np.asarray(matte.resize(small.size, Resampling.BILINEAR), np.float32)[..., None] / 255
+    shares = _shares(matte, small.size)
     pixels = np.asarray(small, np.float32)
     radius = max(3, max(small.size) // 100)
     front, back = (_enlarged(_average(pixels, weight, radius), image.size) for weight in (shares, 1 - shares))
     levels, whole = np.asarray(matte), np.array(image.convert("RGB"))
     soft = (levels > 0) & (levels < 255)
-    share = levels[soft].astype(np.float32)[:, None] / 255
+    share = levels[soft].astype(np.float32)[:, None] / np.float32(255)
     own, other = front[soft].astype(np.float32), back[soft].astype(np.float32)
     found = own + share * (whole[soft] - share * own - (1 - share) * other)
     whole[soft] = found.clip(0, 255).round()
@@ -79,7 +79,7 @@ def foreground(image: Image, matte: Image) -> Image:
 def blurred(image: Image, matte: Image) -> Image:
     """What is behind the subject, out of focus, without a halo of the subject's colours. RGB."""
     small = _reduced(image)
-    shares = 1 - np.asarray(matte.resize(small.size, Resampling.BILINEAR), np.float32)[..., None] / 255
+    shares = 1 - _shares(matte, small.size)
     sigma = max(small.size) / 50
     pixels = np.asarray(small, np.float32)
     weight = cv2.GaussianBlur(shares, (0, 0), sigma)[..., None]
@@ -100,7 +100,12 @@ def _reduced(image: Image) -> Image:
     return small
 
 
-def _enlarged(pixels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _shares(matte: Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    """[h, w, 1] of 0..1."""
+    return np.asarray(matte.resize(size, Resampling.BILINEAR), np.float32)[..., None] / np.float32(255)
+
+
+def _enlarged(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     made = fromarray(pixels.clip(0, 255).round().astype(np.uint8))
     return np.asarray(made.resize(size, Resampling.BILINEAR))
 
@@ -114,5 +119,6 @@ def _average(pixels: NDArray[np.float32], weight: NDArray[np.float32], radius: i
 def _mean(
     pixels: NDArray[np.float32], weight: NDArray[np.float32], side: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    total = cv2.blur(weight, (side, side))[..., None]
-    return cv2.blur(pixels * weight, (side, side)) / np.maximum(total, 1e-6), total
+    """Weighted means over squares of ``side``, and the mean weights [h, w, 1]."""
+    total = np.asarray(cv2.blur(weight, (side, side)), np.float32)[..., None]
+    return np.asarray(cv2.blur(pixels * weight, (side, side)) / np.maximum(total, 1e-6), np.float32), total

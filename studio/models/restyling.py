@@ -65,7 +65,9 @@ def painted_like(predict: Any, transform: Any, image: Image, example: Image) -> 
     """RGB in the style of ``example``, of whose middle square 100 numbers are made; the longer side is `LIKE_SIDE`."""
     side = min(example.size)
     left, top = (example.width - side) // 2, (example.height - side) // 2
-    square = example.crop((left, top, left + side, top + side)).resize((_EXAMPLE_SIDE,) * 2, Resampling.LANCZOS)
+    square = example.crop((left, top, left + side, top + side)).resize(
+        (_EXAMPLE_SIDE, _EXAMPLE_SIDE), Resampling.LANCZOS
+    )
     style = predict.run(None, {predict.get_inputs()[0].name: _shares(square)[None]})[0]
     small = fitted(image, LIKE_SIDE, grow=True)
     pixels = _shares(small)
@@ -85,7 +87,7 @@ def fitted(image: Image, side: int, *, grow: bool = False) -> Image:
 
 
 def _shares(image: Image) -> NDArray[np.float32]:
-    return np.asarray(image.convert("RGB"), np.float32) / 255
+    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
 
 
 def _picture(shares: NDArray[np.float32]) -> Image:

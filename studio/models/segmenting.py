@@ -4,7 +4,6 @@ al. 2004); where no network sees a thing, the area of like colour around the poi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +46,7 @@ def selected(matte: Callable[[Image], Image], image: Image, points: Sequence[tup
     mask = fromarray(found.astype(np.uint8) * 255)
     if mask.size == image.size:
         return mask
-    return mask.resize(image.size, Resampling.BICUBIC).point(lambda level: 255 if level > 127 else 0)
+    return mask.resize(image.size, Resampling.BICUBIC).point([255 * (level > 127) for level in range(256)])
 
 
 def _thing(
@@ -79,8 +78,8 @@ def _looked(
 ) -> NDArray[np.uint8]:
     """The matte of a window alone, in the place it has in ``small``."""
     left, top, right, bottom = window
-    factor = image.width / small.width, image.height / small.height
-    crop = image.crop(tuple(round(factor[place % 2] * each) for place, each in enumerate(window)))
+    across, down = image.width / small.width, image.height / small.height
+    crop = image.crop((round(across * left), round(down * top), round(across * right), round(down * bottom)))
     shares = np.zeros((small.height, small.width), np.uint8)
     shares[top:bottom, left:right] = np.asarray(matte(crop).resize((right - left, bottom - top), Resampling.BILINEAR))
     return shares
@@ -128,16 +127,14 @@ def _refined(pixels: NDArray[np.uint8], shares: NDArray[np.uint8], found: Mask) 
     if not {cv2.GC_PR_FGD, cv2.GC_FGD} & set(np.unique(marks)) or (marks % 2 == 1).all():
         return found
     cv2.setRNGSeed(0)  # its colours are sorted from a random start
-    cv2.grabCut(np.ascontiguousarray(pixels[rows, columns, ::-1]), marks, None, *_models(), 3, cv2.GC_INIT_WITH_MASK)
+    seen = np.ascontiguousarray(pixels[rows, columns, ::-1])
+    behind, before = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(seen, marks, (0, 0, 0, 0), behind, before, 3, cv2.GC_INIT_WITH_MASK)
     made = np.zeros_like(found)
     made[rows, columns] = marks % 2 == 1
     # Where the thing has the colours of what is behind it, GrabCut loses it or spills over.
     alike = (made & found).sum() / max(1, (made | found).sum())
     return made if alike > _AGREE else found
-
-
-def _models() -> tuple[Any, Any]:
-    return np.zeros((1, 65)), np.zeros((1, 65))
 
 
 def _alike(pixels: NDArray[np.uint8], at: tuple[int, int]) -> Mask:
