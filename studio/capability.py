@@ -105,11 +105,13 @@ class Context(Protocol):
         """Raises `StudioError` 404 for an id that is not the owner's."""
         ...
 
-    def picture(self, id: str) -> Image:
-        """RGB, upright. Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
+    def picture(self, id: str, *, alpha: bool = False) -> Image:
+        """RGB, upright; with ``alpha`` a picture with transparent parts is RGBA.
+
+        Raises `StudioError` 404, 410 when the file is gone, 422 when it cannot be read."""
         ...
 
-    def unmarked(self, id: str) -> Image:
+    def unmarked(self, id: str, *, alpha: bool = False) -> Image:
         """As `picture`, to draw from: of a picture that was edited here the pixels from before its watermark, so that
         the marks of one edit after the other do not pile up where none of them changes anything."""
         ...

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     root_path: str = Field(default="", description="Path under which a reverse proxy serves the studio: /studio.")
     data_dir: Path = Field(default=ROOT / "data", description="Database, pictures, downloaded models.")
     starter_dir: Path = Field(default=ROOT / "assets" / "starter", description="The starter models.")
+    tools_dir: Path = Field(default=ROOT / "assets" / "tools", description="The tools that come with the studio.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in data_dir.")
     default_family: str = Field(default="starter", description="The model used when a request names none.")
     search_model: str = Field(

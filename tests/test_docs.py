@@ -68,7 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "photos").mkdir()
     for name, colour in (("photos/red.png", "red"), ("photos/green.png", "green"), ("photo.jpg", "blue")):
-        Image.new("RGB", (96, 96), colour).save(folder / name)
+        Image.new("RGB", (288, 288), colour).save(folder / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
     environment = kept | {"PATH": path, "STUDIO_DATA_DIR": str(folder / "data"), "STUDIO_DEVICE": "cpu", "CI": "true"}

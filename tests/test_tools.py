@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from studio.errors import StudioError
+from studio.jobs import LightLane
+from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE
 from studio.models.manager import ModelManager
 from studio.models.rows import ROWS, TOOLS, UNDERSTANDING
 from studio.models.spec import TOOL, PipelineSpec
+from studio.settings import Settings
 from tests import tiny
 
 MATTING = ["u2netp", "modnet"]
@@ -38,9 +41,26 @@ def test_rows_of_tools_are_complete_and_pinned() -> None:
     assert len({row.id for row in rows}) == len(rows)
     for row in TOOLS:
         assert row.kind == "tool" and row.licence and row.summary and row.commercial
-        assert bool(row.package) != bool(row.folder) and row.fetched == bool(row.download_gb)
-        if row.package:
-            assert len(row.package.sha256) == 64 and row.licence in row.package.credit
+        assert row.package and row.fetched == bool(row.download_gb) == (not row.folder)
+        assert all(len(digest) == 64 for _, digest in row.package.files) and row.licence in row.package.credit
+
+
+def test_what_comes_with_the_studio_is_there_whole_small_and_on_a_card() -> None:
+    catalog = Catalog(Settings())
+    card = (catalog.settings.tools_dir / "README.md").read_text("utf-8")
+    for row in TOOLS:
+        if row.folder:
+            place = catalog.location(row.id)
+            assert catalog.available(row.id) and f"`{row.folder}`" in card and row.licence in card
+            assert all(file.stat().st_size < 9_500_000 for file in place.iterdir())
+            assert row.package and all(digest in card for _, digest in row.package.files)
+            if row.package.form == "plain":
+                found = {hashlib.sha256((place / name).read_bytes()).hexdigest() for name in row.package.kept}
+                assert found == {digest for _, digest in row.package.files}
+    assert {each.name for each in catalog.settings.tools_dir.iterdir()} == {
+        "README.md",
+        *(row.folder for row in TOOLS if row.folder),
+    }
 
 
 @pytest.mark.parametrize("id", MATTING)
@@ -55,7 +75,7 @@ def test_an_onnx_row_is_loaded_counted_and_cuts_out(id: str, size: tuple[int, in
     assert levels[red].mean() > 200 and levels[~red].mean() < 60
     [resident] = models.residents()
     assert (resident.family, resident.device, resident.tasks) == (id, "cpu", ("tool",))
-    content = (models._catalog.location(id) / "model.onnx").read_bytes()
+    content = (models._catalog.location(id) / f"{id}.onnx").read_bytes()
     assert resident.bytes == len(content)
     assert models.weights_hash(id) == hashlib.sha256(content).hexdigest()
 
@@ -68,15 +88,15 @@ def test_a_picture_of_one_colour_has_nothing_to_cut_out(tmp_path: Path) -> None:
 def test_the_upscaler_is_a_row_like_the_others(tmp_path: Path) -> None:
     models = manager(tmp_path, "drawing-upscaler")
     with models.use(PipelineSpec("drawing-upscaler", TOOL)) as tool:
-        whole = tool.upscale(ball())
+        whole = tool.upscale(ball(), 4)
         tool.components["model"].register_forward_hook(lambda module, args, output: output * 0)
-        assert not np.asarray(tool.upscale(ball())).any()
+        assert not np.asarray(tool.upscale(ball(), 4)).any()
         tool.tile = 7
     assert whole.size == (4 * 400, 4 * 300)
     with models.use(PipelineSpec("drawing-upscaler", TOOL)) as tool:
-        assert tool.tile > 7 and tool.upscale(ball()).tobytes() == whole.tobytes(), "what a job did is undone"
+        assert tool.tile > 7 and tool.upscale(ball(), 4).tobytes() == whole.tobytes(), "what a job did is undone"
     with models.use(PipelineSpec("drawing-upscaler", TOOL), relief=2) as tool:
-        parts = np.asarray(tool.upscale(ball()), int)
+        parts = np.asarray(tool.upscale(ball(), 4), int)
     assert np.abs(parts - np.asarray(whole, int)).max() <= 1
     assert "small parts" in models.note("drawing-upscaler")
 
@@ -95,7 +115,7 @@ def test_a_painter_and_a_tool_share_one_budget_and_one_eviction(tmp_path: Path) 
             assert [row.family for row in small.residents()] == [held], "the budget holds one"
     with small.use(PipelineSpec("sd15", extras=("drawing-upscaler", "u2netp"))) as pipe:
         assert {row.family for row in small.residents()} == set(sizes), "a set of rows stays together"
-        assert pipe.extras["drawing-upscaler"].scale == 4
+        assert pipe.extras["drawing-upscaler"].upscale(ball(), 2).size == (800, 600)
         assert pipe.extras["u2netp"].matte(ball()).size == (400, 300)
     small.load("u2netp")
     small.unload("u2netp")
@@ -104,12 +124,13 @@ def test_a_painter_and_a_tool_share_one_budget_and_one_eviction(tmp_path: Path) 
 
 def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     catalog = tiny.catalog(tmp_path)
-    with pytest.raises(StudioError, match=r"U-2-Net small is not .* download it in the Models tab \(42.3 MB\)"):
-        catalog.require("u2netp")
-    with pytest.raises(StudioError, match=r"U-2-Net small \(42.3 MB\), MODNet \(42.3 MB\)"):
+    with pytest.raises(StudioError, match=r"MODNet is not .* download it in the Models tab \(42.3 MB\)"):
+        catalog.require("modnet")
+    with pytest.raises(StudioError, match=r"download one of these in the Models tab: MODNet \(42.3 MB\)"):
         catalog.default_for("matte")
-    with pytest.raises(StudioError, match="make tools"):
-        catalog.require("drawing-upscaler")
+    for id in ("drawing-upscaler", "u2netp"):
+        with pytest.raises(StudioError, match="make tools"):
+            catalog.require(id)
     tiny.place("modnet", catalog.settings)
     assert catalog.able("", "matte").id == "modnet"
     with pytest.raises(StudioError, match="choose one of: u2netp, modnet"):
@@ -118,10 +139,20 @@ def test_what_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_told_in_one_sentence(tmp_path: Path) -> None:
     catalog = tiny.catalog(tmp_path)
-    place = catalog.location("u2netp")
+    place = catalog.location("modnet")
     place.mkdir(parents=True)
-    (place / "model.onnx").write_bytes(b"no model")
+    (place / "modnet.onnx").write_bytes(b"no model")
     (place / COMPLETE).touch()
-    with pytest.raises(StudioError, match=r"U-2-Net small cannot be loaded .* download it again") as told:
-        ModelManager(catalog.settings, catalog).load("u2netp")
+    with pytest.raises(StudioError, match=r"MODNet cannot be loaded .* download it again") as told:
+        ModelManager(catalog.settings, catalog).load("modnet")
     assert "\n" not in told.value.message
+
+
+def test_small_tools_may_run_beside_a_drawing(tmp_path: Path) -> None:
+    catalog = tiny.catalog(tmp_path, "u2netp", "drawing-upscaler", light_memory_gb=0.001)
+    lane = LightLane(catalog.settings, catalog)
+    assert lane.fits("u2netp") and lane.fits("drawing-upscaler")
+    assert not lane.fits("modnet"), "it is not here"
+    (catalog.location("u2netp") / "u2netp.onnx").unlink()
+    (catalog.location("u2netp") / "u2netp.onnx").write_bytes(bytes(2_000_000))
+    assert not LightLane(catalog.settings, catalog).fits("u2netp")

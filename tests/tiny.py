@@ -39,6 +39,8 @@ from diffusers import (
     ZImageTransformer2DModel,
 )
 from safetensors.torch import save_file
+from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from transformers import (
     BartConfig,
     BartTokenizer,
@@ -91,8 +93,7 @@ from studio.models.catalog import Catalog
 from studio.models.families import COMPLETE
 from studio.models.manager import ModelManager
 from studio.models.rows import TOOLS, UNDERSTANDING
-from studio.models.upscaling import Compact
-from studio.settings import Settings
+from studio.settings import ROOT, Settings
 
 SD_BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 SD_STEPS: dict[str, Any] = {
@@ -531,22 +532,41 @@ def videomae() -> tuple[Any, Any]:
 
 
 class Upscaler:
-    def save_pretrained(self, root: Path) -> None:
+    """A small network of one of the classes that spandrel knows."""
+
+    def __init__(self, scale: int = 4, channels: int = 3, *, dense: bool = False) -> None:
         torch.manual_seed(0)
-        config = {"channels": 4, "convolutions": 1, "scale": 4}
-        (root / "config.json").write_text(json.dumps(config))
-        save_file(Compact(**config).state_dict(), root / "model.safetensors")
+        self.network: torch.nn.Module
+        if dense:
+            self.network = RRDBNet(in_nc=channels, out_nc=channels, num_filters=4, num_blocks=1, scale=scale)
+        else:
+            self.network = SRVGGNetCompact(
+                num_in_ch=channels, num_out_ch=channels, num_feat=4, num_conv=1, upscale=scale
+            )
+
+    def save_pretrained(self, root: Path, name: str = "model.safetensors") -> None:
+        save_file(self.network.state_dict(), root / name)
+
+
+class Shipped:
+    """A tool that is small enough to be tested as it is."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = ROOT / "assets" / "tools" / folder
+
+    def save_pretrained(self, root: Path) -> None:
+        shutil.copytree(self.folder, root, dirs_exist_ok=True)
 
 
 class Reddest:
     """An ONNX model: a convolution of one pixel and a sigmoid, which finds how much redder than green a pixel is."""
 
-    def __init__(self, shape: tuple[int | str, int | str]) -> None:
-        """``shape``: height and width, names where any will do."""
-        self.shape = shape
+    def __init__(self, name: str, shape: tuple[int | str, int | str]) -> None:
+        """``name`` of the file. ``shape``: height and width, names where any will do."""
+        self.name, self.shape = name, shape
 
     def save_pretrained(self, root: Path) -> None:
-        (root / "model.onnx").write_bytes(self.encoded())
+        (root / self.name).write_bytes(self.encoded())
 
     def encoded(self) -> bytes:
         """By hand, in the protocol buffers of onnx.proto: (field, what) after (field, what)."""
@@ -592,8 +612,11 @@ def _varint(value: int) -> bytes:
 
 TOOL_BUILDERS: dict[str, Callable[[], Any]] = {
     "drawing-upscaler": Upscaler,
-    "u2netp": lambda: Reddest((320, 320)),
-    "modnet": lambda: Reddest(("height", "width")),
+    "crisp-upscaler": lambda: Upscaler(dense=True),
+    "photo-upscaler": lambda: Upscaler(dense=True),
+    "u2netp": lambda: Reddest("u2netp.onnx", (320, 320)),
+    "modnet": lambda: Reddest("modnet.onnx", ("height", "width")),
+    "style-transfer": lambda: Shipped("style-transfer"),
 }
 
 BUILDERS: dict[str, Callable[[], Any]] = {
@@ -644,14 +667,17 @@ def folder(id: str) -> Path:
 
 def settings(root: Path, **more: Any) -> Settings:
     """Settings of a studio that lives under ``root`` and runs on the CPU."""
-    values: dict[str, Any] = {"data_dir": root / "data", "starter_dir": root / "starter", "device": "cpu", **more}
+    places = {f"{name}_dir": root / name for name in ("data", "starter", "tools")}
+    values: dict[str, Any] = {**places, "device": "cpu", **more}
     return Settings(**values)
 
 
 def place(id: str, at: Settings) -> Path:
     """Put family ``id`` where the catalogue looks for it. Files are hard links: replace them, never edit them."""
-    shipped = {"starter": "painter", **{row.id: row.folder for row in (*UNDERSTANDING, *TOOLS) if row.folder}}
-    target = at.starter_dir / shipped[id] if id in shipped else at.models_dir / id
+    shipped = {"starter": at.starter_dir / "painter"}
+    shipped |= {row.id: at.starter_dir / row.folder for row in UNDERSTANDING if row.folder}
+    shipped |= {row.id: at.tools_dir / row.folder for row in TOOLS if row.folder}
+    target = shipped.get(id, at.models_dir / id)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copytree(folder(id), target, copy_function=os.link)
@@ -703,11 +729,10 @@ class Context:
     def style(self, name: str) -> tuple[str, str] | None:
         return self.styles.get(name)
 
-    def picture(self, id: str) -> Any:
-        return self.pictures[id]
+    def picture(self, id: str, *, alpha: bool = False) -> Any:
+        return self.pictures[id] if alpha else self.pictures[id].convert("RGB")
 
-    def unmarked(self, id: str) -> Any:
-        return self.pictures[id]
+    unmarked = picture
 
     def source(self, id: str) -> Source:
         return self.sources.get(id) or Source(id, "mine.png")

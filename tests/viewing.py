@@ -81,13 +81,13 @@ class Viewer(tiny.Context):
         name = self.names[id]
         return Source(id, name, self.prompts.get(name, ""), is_clip=isinstance(self.stored[id], Path))
 
-    def picture(self, id: str) -> Image.Image:
+    def picture(self, id: str, *, alpha: bool = False) -> Image.Image:
         self.opened.append(self.names[id])
         found = self.stored[id]
         if isinstance(found, StudioError):
             raise found
         assert isinstance(found, Image.Image)
-        return found
+        return found if alpha else found.convert("RGB")
 
     def file(self, id: str) -> Path:
         found = self.stored[id]

@@ -6,7 +6,7 @@ from studio.capabilities.ask import Ask
 from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
-from studio.capabilities.cutout import Cutout
+from studio.capabilities.cut_out import CutOut
 from studio.capabilities.embed import Embed
 from studio.capabilities.grid import grid
 from studio.capabilities.image_to_image import ImageToImage
@@ -14,8 +14,11 @@ from studio.capabilities.inpaint import Inpaint
 from studio.capabilities.instruct_edit import InstructEdit
 from studio.capabilities.outpaint import Outpaint
 from studio.capabilities.prompt_to_prompt import PromptToPrompt
+from studio.capabilities.restyle import Restyle
 from studio.capabilities.score import Score
+from studio.capabilities.segment import Segment
 from studio.capabilities.text_to_image import TextToImage
+from studio.capabilities.upscale import Upscale
 from studio.capabilities.variations import Variations
 from studio.capabilities.watch import Watch
 from studio.capabilities.zero_shot import ZeroShot
@@ -29,7 +32,10 @@ _EACH: tuple[Capability, ...] = (
     Outpaint(),
     Variations(),
     PromptToPrompt(),
-    Cutout(),
+    CutOut(),
+    Upscale(),
+    Restyle(),
+    Segment(),
     ZeroShot(),
     Ask(),
     Caption(),

@@ -65,7 +65,7 @@ class ImageToImage(Capability):
 
     def run(self, request: ImageToImageRequest, context: Context) -> Iterator[Output]:
         family = context.catalog.require(request.model)
-        source = context.picture(request.picture)
+        source = context.unmarked(request.picture)
         width, height = request.width, request.height
         if width is None or height is None:
             width, height = size_like(family, *source.size)

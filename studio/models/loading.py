@@ -16,6 +16,7 @@ import torch
 
 from studio.errors import StudioError
 from studio.models import painters, readers, tools
+from studio.models.brought import check as check_upscaler
 from studio.models.catalog import Catalog
 from studio.models.families import Family, Kind
 from studio.models.inspection import check_local
@@ -65,7 +66,7 @@ def load(family: Family, dtype: torch.dtype, catalog: Catalog, progress: Progres
     place = catalog.location(family.id)
     seen = stamp(place) if family.local else ()
     if family.local and seen not in _sound:
-        check_local(family)
+        check_upscaler(place) if family.kind == "tool" else check_local(family)
     _quiet()
     try:
         loaded = LOADERS[family.kind].load(family, place, dtype, catalog, progress)

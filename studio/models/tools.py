@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from PIL.Image import Image
 
-from studio.models import matting, upscaling
+from studio.models import matting, restyling, sessions, upscaling
 from studio.models.catalog import Catalog
 from studio.models.families import Family
 from studio.models.loaded import Loaded
@@ -33,7 +34,7 @@ class Tool(Loaded, ABC):
     @classmethod
     @abstractmethod
     def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
-        """From the folder ``place``, on the CPU."""
+        """From the folder or file ``place``, on the CPU."""
 
     def view(self, spec: PipelineSpec) -> Self:
         other = copy.copy(self)
@@ -42,7 +43,7 @@ class Tool(Loaded, ABC):
 
 
 class Upscaler(Tool):
-    """Enlarges a picture by a whole number."""
+    """Enlarges a picture."""
 
     def __init__(self, family: Family, components: dict[str, Any]) -> None:
         super().__init__(family, components)
@@ -51,40 +52,46 @@ class Upscaler(Tool):
 
     @classmethod
     def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
-        return cls(family, {"model": upscaling.load(place).to(dtype)})
+        [file] = weight_files(place, "")
+        network = upscaling.load(file)
+        if dtype == torch.float16 and network.supports_half:
+            network.half()
+        return cls(family, {"model": network.model, "network": network})
 
-    @property
-    def scale(self) -> int:
-        return self.components["model"].scale
-
-    def upscale(self, image: Image) -> Image:
-        """RGB, `scale` times as wide and high."""
-        return upscaling.upscale(self.components["model"], image, self.tile)
+    def upscale(self, image: Image, scale: int, told: Callable[[int, int], None] = lambda done, total: None) -> Image:
+        """See `upscaling.upscale`."""
+        return upscaling.upscale(self.components["network"], image, scale, self.tile, told)
 
     def relieve(self, view: Upscaler, rung: int, device: str) -> None:
         view.tile = 64
 
 
-class Matting(Tool):
-    """Tells how much of each pixel belongs to what a picture is of. An ONNX model on the processor."""
+class OnnxTool(Tool):
+    """One or more ONNX models on the processor, by the names of their files."""
 
     reliefs = (*Tool.reliefs[:2], *Tool.reliefs[1:2] * 2)
-    matte_of: ClassVar[matting.Matte]
 
     @classmethod
     def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
-        [file] = weight_files(place, "")
-        return cls(family, {"session": matting.session(file, torch.get_num_threads()), "file": file})
+        files = weight_files(place, "")
+        return cls(family, {file.stem: sessions.session(file, torch.get_num_threads()) for file in files} | {"": files})
+
+    def bytes(self) -> int:
+        return disk_bytes(self.components[""])
+
+    def relieve(self, view: OnnxTool, rung: int, device: str) -> None:
+        """It is as small as it can be."""
+
+
+class Matting(OnnxTool):
+    """Tells how much of each pixel belongs to what a picture is of."""
+
+    matte_of: ClassVar[matting.Matte]
 
     def matte(self, image: Image) -> Image:
         """Mode "L", as large as ``image``: 255 is the subject, 0 what is behind it."""
-        return type(self).matte_of(self.components["session"], image)
-
-    def bytes(self) -> int:
-        return disk_bytes([self.components["file"]])
-
-    def relieve(self, view: Matting, rung: int, device: str) -> None:
-        """It is as small as it can be."""
+        [file] = self.components[""]
+        return type(self).matte_of(self.components[file.stem], image)
 
 
 class U2Net(Matting):
@@ -95,12 +102,25 @@ class MODNet(Matting):
     matte_of = staticmethod(matting.modnet)
 
 
-TOOLS: dict[str, type[Tool]] = {each.__name__: each for each in (Upscaler, U2Net, MODNet)}
+class Stylist(OnnxTool):
+    """Paints a picture over."""
+
+    def painted(self, image: Image, style: int) -> Image:
+        """RGB in one of `restyling.STYLES` styles, counted from 1; at most `restyling.SIDE` pixels a side."""
+        return restyling.painted(self.components["multistyle26"], image, style)
+
+    def painted_like(self, image: Image, example: Image) -> Image:
+        """RGB in the style of ``example``, `restyling.LIKE_SIDE` pixels on its longer side."""
+        predict, transform = self.components["arbitrary_predict"], self.components["arbitrary_transform"]
+        return restyling.painted_like(predict, transform, image, example)
+
+
+TOOLS: dict[str, type[Tool]] = {each.__name__: each for each in (Upscaler, U2Net, MODNet, Stylist)}
 """`Family.pipeline` -> how it is loaded and asked."""
 
 
 def load(family: Family, place: Path, dtype: torch.dtype, catalog: Catalog, progress: Progress | None = None) -> Tool:
-    """The tool for ``family`` with the weights in folder ``place``, on the CPU."""
+    """The tool for ``family`` with the weights at ``place``, on the CPU."""
     total = disk_bytes(weight_files(place, ""))
     if progress:
         progress(0, total, f"Loading {family.name}")
@@ -111,5 +131,5 @@ def load(family: Family, place: Path, dtype: torch.dtype, catalog: Catalog, prog
 
 
 def weight_files(place: Path, dtype: str) -> list[Path]:
-    """The one file of weights in the folder ``place``: safetensors or ONNX."""
-    return weights_in(place)
+    """The files of weights at ``place``, a file or a folder: safetensors or ONNX."""
+    return [place] if place.is_file() else weights_in(place)

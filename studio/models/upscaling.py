@@ -1,77 +1,129 @@
-"""The network of the drawing upscaler: a small convolutional network that makes a picture four times as wide.
-
-It was trained on drawn films: outlines and flat areas come out clean where interpolation leaves a blur. It knows
-nothing of photographs.
-"""
+"""Enlarging pictures with networks for single-image super resolution: any that spandrel knows, as safetensors."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
+from numpy.typing import NDArray
+from PIL.Image import Image, Resampling, fromarray
 from safetensors.torch import load_file
-from torch import nn
 
 from studio.errors import StudioError
 
-TILE = 256
-"""Pixels of the squares that a large picture is worked on in."""
+TILE = 192
+"""Pixels of the squares that a picture is worked on in."""
+MARGIN = 32
+"""Pixels that the network sees beyond a square's edges, so that squares meet without a seam."""
+SCALES = (2, 3, 4, 8)
+"""How many times as wide a network may make a picture."""
+
+Pixels = NDArray[np.uint8]
 
 
-class Compact(nn.Module):
-    """RGB in 0..1 [n, 3, h, w] to the same, `scale` times as high and wide.
+def load(file: Path) -> Any:
+    """The network in ``file`` as a `spandrel.ImageModelDescriptor`, in single precision, on the CPU.
 
-    The `SRVGGNetCompact` of Real-ESRGAN: a chain of convolutions at the input's size whose last one says what to add to
-    each enlarged pixel. The weights' names are that network's.
+    Raises `StudioError` for one that spandrel does not know, and for what does not enlarge colour pictures.
     """
+    import spandrel
 
-    def __init__(self, channels: int = 64, convolutions: int = 16, scale: int = 4) -> None:
-        super().__init__()
-        self.scale, self.reach = scale, convolutions + 2
-        layers: list[nn.Module] = [nn.Conv2d(3, channels, 3, padding=1), nn.PReLU(channels)]
-        for _ in range(convolutions):
-            layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.PReLU(channels)]
-        self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3 * scale * scale, 3, padding=1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.pixel_shuffle(self.body(x), self.scale) + F.interpolate(x, scale_factor=self.scale, mode="nearest")
-
-
-def load(folder: Path) -> Compact:
-    """The upscaler that lies in `folder` (config.json, model.safetensors), in single precision, ready to be used."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise StudioError(f"The upscaler is not complete: {error.filename} is missing. Run `make tools`.") from None
-    module = Compact(config["channels"], config["convolutions"], config["scale"])
-    module.load_state_dict({name: value.float() for name, value in weights.items()})
-    return module.eval().requires_grad_(False)
+        found = spandrel.ModelLoader(device="cpu").load_from_state_dict(load_file(file))
+    except Exception as error:  # spandrel reads sizes off the weights: hostile ones break anywhere
+        raise _strange(file, "its weights are of no network for upscaling that spandrel knows") from error
+    if not isinstance(found, spandrel.ImageModelDescriptor) or found.purpose != "SR":
+        raise _strange(file, f"it is of the kind {found.architecture.name}, which does something else")
+    if found.scale not in SCALES or (found.input_channels, found.output_channels) != (3, 3):
+        raise _strange(
+            file,
+            f"it makes {found.input_channels} channels into {found.output_channels}, {found.scale} times as wide",
+        )
+    found.float().eval()
+    found.model.requires_grad_(False)
+    return found
+
+
+def _strange(file: Path, why: str) -> StudioError:
+    return StudioError(
+        f"{file.name} cannot enlarge pictures here: {why}; choose a network such as ESRGAN that makes colour pictures "
+        f"{', '.join(map(str, SCALES[:-1]))} or {SCALES[-1]} times as wide.",
+        field="upscaler",
+    )
+
+
+def upscale(
+    network: Any,
+    image: Image,
+    scale: int,
+    tile: int = TILE,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Image:
+    """The picture, ``scale`` (2 or 4) times as wide and high; "RGBA" where it is, else "RGB".
+
+    ``network`` is what `load` gives. It is run twice where its own scale is smaller, and its result brought down where
+    that is larger. Large pictures go through in tiles, ``tile`` pixels a side, that see `MARGIN` pixels beyond their
+    edges: the memory needed does not grow with the picture. ``told`` is called with the tiles done and all of them
+    before each and after the last; what it raises ends the work.
+    """
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    pixels = np.asarray(image.convert("RGB"))
+    planes = [pixels]
+    if alpha is not None and alpha.getextrema() != (255, 255):
+        shares = np.asarray(alpha)
+        planes = [_spread(pixels, shares), np.repeat(shares[..., None], 3, axis=2)]
+    places = [(top, left) for top in range(0, pixels.shape[0], tile) for left in range(0, pixels.shape[1], tile)]
+    made = [np.empty((scale * each.shape[0], scale * each.shape[1], 3), np.uint8) for each in planes]
+    total = len(planes) * len(places)
+    for place, (plane, large) in enumerate(zip(planes, made, strict=True)):
+        for number, (top, left) in enumerate(places):
+            told(place * len(places) + number, total)
+            _tile(network, plane, large, scale, (top, left), tile)
+    told(total, total)
+    result = fromarray(made[0])
+    if alpha is not None:
+        result.putalpha(_edge(alpha.resize(result.size, Resampling.LANCZOS), made[1:]))
+    return result
 
 
 @torch.inference_mode()
-def upscale(module: Compact, image: Image.Image, tile: int = TILE) -> Image.Image:
-    """The RGB picture, `module.scale` times as wide and high.
+def _tile(network: Any, pixels: Pixels, large: Pixels, scale: int, corner: tuple[int, int], tile: int) -> None:
+    """Write one tile of ``pixels`` [h, w, 3] into ``large``."""
+    (top, left), (height, width) = corner, pixels.shape[:2]
+    bottom, right = min(top + tile, height), min(left + tile, width)
+    y, x = max(0, top - MARGIN), max(0, left - MARGIN)
+    seen = np.array(pixels[y : bottom + MARGIN, x : right + MARGIN])
+    part = torch.from_numpy(seen).permute(2, 0, 1)[None].to(network.device, network.dtype) / 255
+    part, reached = network(part), network.scale
+    while reached < scale:
+        part, reached = network(part), reached * network.scale
+    found = fromarray(part[0].float().mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
+    if reached != scale:
+        found = found.resize((scale * seen.shape[1], scale * seen.shape[0]), Resampling.LANCZOS)
+    inside = np.asarray(found)[scale * (top - y) : scale * (bottom - y), scale * (left - x) : scale * (right - x)]
+    large[scale * top : scale * bottom, scale * left : scale * right] = inside
 
-    Large pictures go through in tiles, ``tile`` pixels a side, that see as far beyond their edges as the network does:
-    no seams, and the memory needed does not grow with the picture.
-    """
-    where = next(module.parameters())
-    pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
-    height, width = pixels.shape[-2:]
-    made = np.empty((height * module.scale, width * module.scale, 3), np.uint8)
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            y, x = max(0, top - module.reach), max(0, left - module.reach)
-            seen = pixels[..., y : bottom + module.reach, x : right + module.reach]
-            large = module(seen.to(where.device, where.dtype) / 255)
-            s = module.scale
-            part = large[0, :, (top - y) * s : (bottom - y) * s, (left - x) * s : (right - x) * s]
-            part = part.float().clamp(0, 1).mul(255).round().byte()
-            made[top * s : bottom * s, left * s : right * s] = part.permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(made)
+
+def _spread(pixels: Pixels, shares: Pixels) -> Pixels:
+    """Colours of what is fully transparent replaced by the nearest that can be seen, so that none bleeds in."""
+    hidden = (shares == 0).astype(np.uint8)
+    if not hidden.any() or hidden.all():
+        return pixels
+    _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    seen = hidden == 0
+    colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colours[labels[seen]] = pixels[seen]
+    return colours[labels]
+
+
+def _edge(plain: Image, made: list[Pixels]) -> Image:
+    """Alpha: exact where it is all or nothing, drawn by the network between."""
+    if not made:
+        return plain
+    levels = np.asarray(plain)
+    drawn = made[0].mean(axis=2).round().astype(np.uint8)
+    return fromarray(np.where((levels == 0) | (levels == 255), levels, drawn))

@@ -16,6 +16,8 @@ _USUAL = re.compile(
     r"(?:\.(?P<after>\w+))?\.safetensors"
 )
 HALF = ("fp16", "bf16")
+WEIGHTS = (".safetensors", ".onnx")
+"""What files of weights end in."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _siblings(name: str, part: str) -> str:
 
 def weights_in(folder: Path) -> list[Path]:
     """The files of weights that lie in ``folder`` itself: safetensors and ONNX."""
-    return sorted(file for file in folder.glob("[!.]*") if file.suffix in (".safetensors", ".onnx"))
+    return sorted(file for file in folder.glob("[!.]*") if file.suffix in WEIGHTS)
 
 
 def disk_bytes(files: Iterable[Path]) -> int:

@@ -246,20 +246,21 @@ class Library:
             write_durably(path, small_webp(frame, THUMBNAIL_SIDE), durable=False)
         return path
 
-    def picture(self, id: str, *, user: str) -> Image.Image:
-        """RGB, upright, transparent parts on white. Raises as `file` does, and 422 for a clip or a damaged file."""
+    def picture(self, id: str, *, user: str, alpha: bool = False) -> Image.Image:
+        """RGB, upright, transparent parts on white; with ``alpha`` a picture that has them is RGBA.
+
+        Raises as `file` does, and 422 for a clip or a damaged file."""
         row = self._row(id, user)
         if row and row.kind == "clip":
             raise StudioError(f"{row.name} is a clip: choose a picture, or watch the clip instead.", field="pictures")
-        image = open_image(self.file(id, user=user), formats=(*FORMATS, "GIF"))
-        if image.mode == "RGBA":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("RGB")
+        return _shown(open_image(self.file(id, user=user), formats=(*FORMATS, "GIF")), alpha)
 
-    def unmarked(self, id: str, *, user: str) -> Image.Image:
+    def unmarked(self, id: str, *, user: str, alpha: bool = False) -> Image.Image:
         """As `picture`, but of a picture that was edited here the pixels from before its watermark."""
         path = None if self._row(id, user) else self._gallery.unmarked(id, user=user)
-        return self.picture(id, user=user) if path is None else open_image(path, formats=("WEBP",)).convert("RGB")
+        if path is None:
+            return self.picture(id, user=user, alpha=alpha)
+        return _shown(open_image(path, formats=("WEBP",)), alpha)
 
     # -- where pictures came from --------------------------------------------------------------------------------
 
@@ -387,6 +388,13 @@ def read_upload(data: bytes | Path, limit_mb: int) -> bytes:
         return data.read_bytes() if isinstance(data, Path) else data
     except OSError as error:
         raise StudioError(f"{data} cannot be read ({error.strerror}): check its path and permissions.") from error
+
+
+def _shown(image: Image.Image, alpha: bool) -> Image.Image:
+    """RGB on white; as it is where ``alpha`` is wanted."""
+    if image.mode == "RGBA":
+        return image if alpha else Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
 
 
 def _upload(row: UploadRow) -> Upload:

@@ -24,6 +24,7 @@ _DOES: dict[Feature, str] = {
     "labels": "labels",
     "upscale": "enlarges",
     "matte": "cuts out",
+    "restyle": "paints over",
 }
 """What a model that does not draw is for, by its feature."""
 

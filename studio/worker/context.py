@@ -72,11 +72,11 @@ class JobContext:
     def source(self, id: str) -> Source:
         return self._rooms.library.source(id, user=self._job.owner)
 
-    def picture(self, id: str) -> Image:
-        return self._rooms.library.picture(id, user=self._job.owner)
+    def picture(self, id: str, *, alpha: bool = False) -> Image:
+        return self._rooms.library.picture(id, user=self._job.owner, alpha=alpha)
 
-    def unmarked(self, id: str) -> Image:
-        return self._rooms.library.unmarked(id, user=self._job.owner)
+    def unmarked(self, id: str, *, alpha: bool = False) -> Image:
+        return self._rooms.library.unmarked(id, user=self._job.owner, alpha=alpha)
 
     def file(self, id: str) -> Path:
         return self._rooms.library.file(id, user=self._job.owner)
