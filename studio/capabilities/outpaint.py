@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-import cv2
 import numpy as np
 from PIL import Image
 from pydantic import Field, StringConstraints
@@ -81,12 +80,12 @@ class Outpaint(Capability):
                 f"{MAX_PIXELS / 1e6:.0f} megapixels.",
                 field=max(SIDES, key=lambda side: getattr(request, side)),
             )
-        edges = (request.top, request.bottom, request.left, request.right)
-        wider = cv2.copyMakeBorder(np.asarray(source), *edges, cv2.BORDER_REPLICATE)
+        edges = ((request.top, request.bottom), (request.left, request.right), (0, 0))
+        wider = np.pad(np.asarray(source), edges, mode="edge")
         mask = np.ones((height, width), bool)
         mask[request.top : request.top + source.height, request.left : request.left + source.width] = False
         blend = Blend(
-            Image.fromarray(np.asarray(wider, np.uint8)), mask, feather=request.feather, box=Box(0, 0, width, height),
+            Image.fromarray(wider), mask, feather=request.feather, box=Box(0, 0, width, height),
             from_around=True, outside="In the old picture",
         )  # fmt: skip
         more = {side: getattr(request, side) for side in SIDES}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -85,6 +84,8 @@ def feathered(mask: Mask, feather: int) -> NDArray[np.float32]:
     """
     if feather == 0:
         return mask.astype(np.float32)
+    import cv2
+
     # Beyond the picture's own edge the change goes on: no feather there.
     framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     inside = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -101,6 +102,8 @@ def filled(pixels: Pixels, mask: Mask) -> Pixels:
 
     Where all is white there is nothing to fill from: grey.
     """
+    import cv2
+
     if mask.all():
         return np.full_like(pixels, 127)
     height, width = mask.shape
@@ -129,6 +132,8 @@ def whole_cells(mask: Image.Image, cell: int) -> Image.Image:
 def matched(drawn: Pixels, before: Pixels, mask: Mask) -> Pixels:
     """``drawn`` with the colours of its surroundings moved to those ``before``: what an autoencoder shifts, it shifts
     everywhere alike. Measured on a ring around ``mask``; as it is where there is no ring."""
+    import cv2
+
     reach = np.ones((2 * _RING + 1, 2 * _RING + 1), np.uint8)
     ring: Mask = np.asarray(cv2.dilate(mask.astype(np.uint8), reach), bool) & ~mask
     if not ring.any():
@@ -149,6 +154,8 @@ def seam(pixels: Pixels, mask: Mask) -> float | None:
 
     None where the mask has no edge inside the picture.
     """
+    import cv2
+
     lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     steps = [
         np.linalg.norm(lab[:, 1:] - lab[:, :-1], axis=2)[mask[:, 1:] != mask[:, :-1]],
