@@ -119,7 +119,7 @@ class Variations(Capability):
         family = context.catalog.require(request.model)
         if request.kind == "seed-neighbour":
             return _neighbours(request, context, family, drawn(context.source(request.picture), _NOISE))
-        source = context.picture(request.picture)
+        source = context.unmarked(request.picture)
         width, height = request.width, request.height
         if width is None or height is None:
             width, height = size_like(family, *source.size)
