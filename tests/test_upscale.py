@@ -91,6 +91,14 @@ def test_any_network_makes_any_scale_in_tiles_without_a_seam(
     assert context.steps[1:] == [(tile, 16) for tile in range(17)]
 
 
+def test_the_scale_is_a_number_or_its_text() -> None:
+    for given in (4, "4"):
+        assert UpscaleRequest.model_validate({"picture": ID, "scale": given}).scale == 4
+    for given in (3, "x", "", 2.5, None, "9" * 5000):
+        with pytest.raises(ValueError, match="scale"):
+            UpscaleRequest.model_validate({"picture": ID, "scale": given})
+
+
 def test_its_owner_may_cancel_between_two_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.models.upscaling.TILE", 40)
     with pytest.raises(Cancelled):

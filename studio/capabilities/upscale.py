@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from studio import retouching
 from studio.capability import Capability, Context, Output, Request
@@ -14,11 +14,18 @@ from studio.models.spec import TOOL, PipelineSpec
 from studio.references import PictureId
 
 
+def _spelled(value: Any) -> Any:
+    """A number as the command line gives it."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 4 else value
+
+
 class UpscaleRequest(Request):
     """Which picture to enlarge, how much and with what."""
 
     picture: PictureId = Field(description="Id of a gallery picture or upload.")
-    scale: Literal[2, 4] = Field(default=2, description="How many times as wide and high: 2 or 4.")
+    scale: Annotated[Literal[2, 4], BeforeValidator(_spelled)] = Field(
+        default=2, description="How many times as wide and high: 2 or 4."
+    )
     upscaler: str = Field(
         default="",
         max_length=1000,

@@ -65,9 +65,8 @@ def painted_like(predict: Any, transform: Any, image: Image, example: Image) -> 
     """RGB in the style of ``example``, of whose middle square 100 numbers are made; the longer side is `LIKE_SIDE`."""
     side = min(example.size)
     left, top = (example.width - side) // 2, (example.height - side) // 2
-    square = example.crop((left, top, left + side, top + side)).resize(
-        (_EXAMPLE_SIDE, _EXAMPLE_SIDE), Resampling.LANCZOS
-    )
+    square = example.crop((left, top, left + side, top + side))
+    square = square.resize((_EXAMPLE_SIDE, _EXAMPLE_SIDE), Resampling.LANCZOS)
     style = predict.run(None, {predict.get_inputs()[0].name: _shares(square)[None]})[0]
     small = fitted(image, LIKE_SIDE, grow=True)
     pixels = _shares(small)
