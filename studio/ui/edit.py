@@ -54,7 +54,8 @@ class MaskFields(Plain):
         with gr.Column(elem_id=f"{tab}-mask-fields", elem_classes="mask-fields"):
             self._area = gr.Radio(
                 [("Only what is marked", "masked"), ("Whole picture", "whole")], value=_default(request, "area"),
-                label="Looked at", elem_id=f"{tab}-area", elem_classes="few", info=help_of(request, "area"),
+                label="What the model looks at", elem_id=f"{tab}-area", elem_classes="few",
+                info="What is marked and a little around it is drawn finer than as part of the whole.",
             )  # fmt: skip
             self._feather = gr.Number(
                 _default(request, "feather"), label=label("feather"), elem_id=f"{tab}-feather",

@@ -1,7 +1,7 @@
 /* Pointers over the picture: mouse, pen and fingers become strokes and shapes; two fingers, the middle button or a held
    space bar move the view. */
 import { corners, ellipse } from "./raster.js";
-import { hardness, size, tell, tool } from "./state.js";
+import { hardness, size, taking, tell, tool } from "./state.js";
 
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./surface.js").Surface} Surface */
@@ -69,8 +69,9 @@ export class Hand {
   /** @param {PointerEvent} event */
   begin(event) {
     const name = tool.value;
-    this.taking = event.altKey || Boolean(event.buttons & ERASER);
-    if (name === "brush" || name === "eraser") {
+    const brush = name === "brush" || name === "eraser";
+    this.taking = Boolean(event.buttons & ERASER) || event.altKey !== (!brush && taking.value);
+    if (brush) {
       this.doing = "stroke";
       this.mask.begin(this.dab(event), { hardness: hardness.value / 100, erase: name === "eraser" || this.taking });
       this.hover(event);

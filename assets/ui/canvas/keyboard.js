@@ -1,7 +1,7 @@
 /* The canvas without a pointer: keys take tools, undo, zoom; arrows move the brush, space and Enter paint. */
 import { $ } from "../gradio.js";
 import { outline } from "./hand.js";
-import { hardness, mask, redo, resize, size, take, tell, tool, TOOLS, undo } from "./state.js";
+import { hardness, mask, redo, resize, size, take, taking, tell, tool, TOOLS, undo } from "./state.js";
 
 /** @typedef {import("./hand.js").Hand} Hand */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -110,8 +110,8 @@ export class Keyboard {
       return tell(name === "eraser" ? "Erased" : "Painted");
     }
     if (name === "fill") {
-      this.surface.mask.flood(at, false);
-      return tell("Filled");
+      this.surface.mask.flood(at, taking.value);
+      return tell(taking.value ? "Emptied" : "Filled");
     }
     const { points } = this.hand;
     const last = points.at(-1);
@@ -119,8 +119,8 @@ export class Keyboard {
     if (!points.length) tell(name === "lasso" ? "First point. Press again at each corner, twice at the last" : "First corner. Move and press again");
     if (name === "lasso" ? same && points.length > 2 : points.length === 1 && !same) {
       if (name !== "lasso") points.push(at);
-      this.hand.finish(false);
-      return tell("Marked");
+      this.hand.finish(taking.value);
+      return tell(taking.value ? "Taken away" : "Marked");
     }
     if (!same) points.push(at);
     this.show();

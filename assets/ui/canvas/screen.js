@@ -6,6 +6,9 @@ import { clipped, isEmpty, toPicture } from "./geometry.js";
 /** @typedef {import("./geometry.js").View} View */
 /** @typedef {import("./raster.js").Bitmap} Bitmap */
 
+/** Device pixels that a stripe is wide: a power of two. */
+const STRIPE = 8;
+
 /**
  * Draw the pixels of the screen that show `rect` of the mask.
  * @param {CanvasRenderingContext2D} context Its canvas has device pixels.
@@ -25,7 +28,7 @@ export function show(context, bitmap, view, rect, colour) {
 
 /**
  * The colour of every device pixel of a rectangle, as opaque as the mask is there: its pixel, or where several fall on
- * one the mean of four of them.
+ * one the mean of four of them; in stripes, so that it is seen on any colour.
  * @param {Uint32Array} out @param {Rect} box @param {Bitmap} bitmap @param {View} view @param {readonly [number, number, number]} colour
  */
 export function sample(out, box, { data, width, height }, view, colour) {
@@ -55,7 +58,8 @@ export function sample(out, box, { data, width, height }, view, colour) {
     const shift = parts.length === 2 ? 2 : 0;
     for (let at = to; at < to + across; at += 1) {
       const value = /** @type {number} */ (out[at]) >>> shift;
-      out[at] = value ? paint + value * step : 0;
+      const dark = (at - to + box.left + row) & STRIPE;
+      out[at] = value ? paint + (dark ? value : (value * 3) >> 3) * step : 0;
     }
   }
 }

@@ -6,7 +6,7 @@ import { labelOf, openLarge } from "../pictures.js";
 import { toast } from "../say.js";
 import { Hand } from "./hand.js";
 import { Keyboard } from "./keyboard.js";
-import { change, colour, find, finder, finding, hardness, load, mask, maskOf, mode, reach, save, size, told, tool, TOOLS, turn } from "./state.js";
+import { change, colour, find, finder, finding, hardness, load, mask, maskOf, mode, reach, save, size, taking, told, tool, TOOLS, turn } from "./state.js";
 import { Surface } from "./surface.js";
 
 /** What the line says until something was done. */
@@ -14,7 +14,7 @@ const BEGIN = {
   replace: "Paint over what shall be replaced, and write what comes in its place.",
   remove: "Paint over what shall go.",
   add: "Paint where something shall be added, and write what.",
-  background: "Mark the background, and write the new one.",
+  background: "Write the new background. Where nothing is marked, all but the subject changes.",
   restore: "Paint over what is damaged.",
 };
 
@@ -47,6 +47,7 @@ function Options({ largest }) {
   return html`<div class="mask-bar" role="toolbar" aria-label="Options of the mask">
       <b class="mask-tool">${taken?.words}</b>
       ${brush && html`<${Amount} label="Size" value=${size} min=${1} max=${largest} unit="px" /><${Amount} label="Hardness" value=${hardness} min=${0} max=${100} unit="%" />`}
+      ${!brush && html`<${Button} aria-pressed=${String(taking.value)} onClick=${() => (taking.value = !taking.value)}>Take away<//>`}
       <span class="mask-push"></span>
       ${finder &&
       html`<${Button} class="mask-find" disabled=${Boolean(finding.value)} onClick=${() => find("subject")}>Select subject<//>

@@ -18,12 +18,12 @@ export const MODES = ["replace", "remove", "add", "background", "restore"];
 
 /** The tools, with the key that takes each. @type {readonly {name: ToolName, words: string, key: string, hint: string}[]} */
 export const TOOLS = [
-  { name: "brush", words: "Brush", key: "B", hint: "Paint what shall change. Hold Alt to erase." },
+  { name: "brush", words: "Brush", key: "B", hint: "Paint what shall change. With Alt it erases." },
   { name: "eraser", words: "Eraser", key: "E", hint: "Take away what was painted." },
-  { name: "rectangle", words: "Rectangle", key: "R", hint: "Drag from corner to corner. Hold Alt to take away." },
-  { name: "ellipse", words: "Ellipse", key: "O", hint: "Drag from corner to corner. Hold Alt to take away." },
-  { name: "lasso", words: "Lasso", key: "L", hint: "Draw around it. Hold Alt to take away." },
-  { name: "fill", words: "Fill", key: "G", hint: "Click inside an outline. Hold Alt to empty it." },
+  { name: "rectangle", words: "Rectangle", key: "R", hint: "Drag from corner to corner. With Alt the other way." },
+  { name: "ellipse", words: "Ellipse", key: "O", hint: "Drag from corner to corner. With Alt the other way." },
+  { name: "lasso", words: "Lasso", key: "L", hint: "Draw around it. With Alt the other way." },
+  { name: "fill", words: "Fill", key: "G", hint: "Click inside an outline. With Alt the other way." },
 ];
 
 export const tool = signal(/** @type {ToolName} */ ("brush"));
@@ -31,6 +31,8 @@ export const tool = signal(/** @type {ToolName} */ ("brush"));
 export const size = signal(40);
 /** Part of the brush that is full, in per cent. */
 export const hardness = signal(80);
+/** Whether shapes and fill take away what is marked. */
+export const taking = signal(false);
 /** What grow, shrink and feather go by, in pixels of the picture. */
 export const reach = signal(8);
 export const colour = signal("#ff2d78");
@@ -179,6 +181,7 @@ export async function handIn() {
   const open = await maskOf(source.value);
   if (!open) return "The picture is gone: pick another one in the strip below.";
   open.end();
+  if (open.empty && mode.value === "background" && finder) return ""; // the studio finds it itself
   if (open.empty) return "Nothing is marked yet: paint over what shall change.";
   try {
     const file = await toPng(open.bitmap);
