@@ -144,6 +144,8 @@ class EditTab(DrawingTab):
         inpaint, asked = self.requests.get("inpaint"), parameters.get("requested")
         if inpaint is None or parameters.get("capability") != "inpaint" or not isinstance(asked, dict):
             return
+        # The size is that of the picture, and no setting.
+        found.not_restored = [loss for loss in found.not_restored if loss.field not in ("width", "height")]
         for name in ("mode", "mask", "area", "feather"):
             value = asked.get(name)
             if value is None or not takes(inpaint, name, value):

@@ -318,6 +318,8 @@ def test_without_words_a_marked_place_is_removed(opened: Opener, server: Server,
 
 
 def test_the_subject_is_selected_in_one_press(opened: Opener, server: Server, drawn: str) -> None:
+    if not any(each["available"] for each in server.call("/api/v1/models") if each["kind"] == "tool"):
+        pytest.skip("no tool on this computer tells a subject from its background")
     page = painted_on(opened(), drawn, "Background")
     before = len(server.call("/api/v1/gallery?limit=100")["assets"])
     page.get_by_role("button", name="Select background").click()

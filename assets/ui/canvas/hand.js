@@ -1,7 +1,7 @@
 /* Pointers over the picture: mouse, pen and fingers become strokes and shapes; two fingers, the middle button or a held
    space bar move the view. */
 import { corners, ellipse } from "./raster.js";
-import { hardness, size, taking, tell, tool } from "./state.js";
+import { hardness, select, size, taking, tell, tool } from "./state.js";
 
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./surface.js").Surface} Surface */
@@ -78,6 +78,8 @@ export class Hand {
     } else if (name === "fill") {
       this.mask.flood(this.surface.at(event), this.taking);
       tell(this.taking ? "Emptied" : "Filled");
+    } else if (name === "select") {
+      select(this.surface.at(event), this.taking);
     } else {
       this.doing = "shape";
       this.points = [this.surface.at(event)];

@@ -1,7 +1,7 @@
 /* The canvas without a pointer: keys take tools, undo, zoom; arrows move the brush, space and Enter paint. */
 import { $ } from "../gradio.js";
 import { outline } from "./hand.js";
-import { hardness, mask, redo, resize, size, take, taking, tell, tool, TOOLS, undo } from "./state.js";
+import { hardness, mask, redo, resize, select, size, take, taking, tell, tool, TOOLS, undo } from "./state.js";
 
 /** @typedef {import("./hand.js").Hand} Hand */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -113,6 +113,7 @@ export class Keyboard {
       this.surface.mask.flood(at, taking.value);
       return tell(taking.value ? "Emptied" : "Filled");
     }
+    if (name === "select") return select(at, taking.value);
     const { points } = this.hand;
     const last = points.at(-1);
     const same = last && Math.hypot(last.x - at.x, last.y - at.y) < 0.5;

@@ -11,7 +11,7 @@ import { fromAlpha, fromPicture, toPng } from "./files.js";
 import { open } from "./store.js";
 
 /** @typedef {import("./mask.js").Mask} Mask */
-/** @typedef {"brush" | "eraser" | "rectangle" | "ellipse" | "lasso" | "fill"} ToolName */
+/** @typedef {"brush" | "eraser" | "rectangle" | "ellipse" | "lasso" | "fill" | "select"} ToolName */
 
 /** What is done with the marked part. "redraw" needs no mask. */
 export const MODES = ["replace", "remove", "add", "background", "restore"];
@@ -24,6 +24,7 @@ export const TOOLS = [
   { name: "ellipse", words: "Ellipse", key: "O", hint: "Drag from corner to corner. With Alt the other way." },
   { name: "lasso", words: "Lasso", key: "L", hint: "Draw around it. With Alt the other way." },
   { name: "fill", words: "Fill", key: "G", hint: "Click inside an outline. With Alt the other way." },
+  ...(config.capabilities.includes("segment") ? [/** @type {const} */ ({ name: "select", words: "Select a thing", key: "S", hint: "Click on a thing to mark all of it. With Alt the other way." })] : []),
 ];
 
 export const tool = signal(/** @type {ToolName} */ ("brush"));
@@ -143,21 +144,40 @@ export async function save() {
 }
 
 /** Mark what a picture is of, or what is behind it. @param {"subject" | "background"} what */
-export async function find(what) {
+export const find = (what) =>
+  look(what, finder, {}, fromAlpha, (_now, found) => (what === "subject" ? found : 255 - found));
+
+/** Mark the thing at a point of the picture, or take it away. @param {import("./geometry.js").Point} point @param {boolean} taken */
+export function select(point, taken) {
+  const open = mask.value;
+  if (!open || point.x < 0 || point.y < 0 || point.x >= open.width || point.y >= open.height) return;
+  const points = [[point.x / open.width, point.y / open.height]];
+  // The picture of a mask has a watermark like every picture: what is nearly black or white was so.
+  const clean = (/** @type {number} */ found) => (found < 16 ? 0 : found > 239 ? 255 : found);
+  look("thing", "segment", { points }, fromPicture, (now, found) => (taken ? Math.min(now, 255 - clean(found)) : Math.max(now, clean(found))));
+}
+
+/**
+ * Let the studio find something, and draw it into the open mask.
+ * @param {string} what @param {string} capability @param {object} more Of the request.
+ * @param {(file: Blob, width: number, height: number) => Promise<Uint8Array>} read
+ * @param {(now: number, found: number) => number} merge
+ */
+async function look(what, capability, more, read, merge) {
   const [open, id] = [mask.value, route.value.picture];
   if (!open || finding.value) return;
   finding.value = what;
   tell(`Looking for the ${what}`);
   try {
-    const { id: asked } = await api(`/${finder}`, { body: { picture: id } });
+    const { id: asked } = await api(`/${capability}`, { body: { picture: id, ...more } });
     const job = await follow(asked, () => {});
-    if (job?.status !== "done") throw new Refusal(job?.error || "The subject was not looked for to the end.");
-    const [cut] = job.asset_ids;
-    if (!cut || !(await getItem(cut))) throw new Refusal("Nothing was found that stands out from the rest.");
-    const bytes = await fromAlpha(await (await fetch(original(cut))).blob(), open.width, open.height);
-    await remove([cut], { quiet: true }); // it was made for its outline alone
-    if (what === "background") bytes.forEach((value, at) => void (bytes[at] = 255 - value));
-    open.load(`selecting the ${what}`, bytes);
+    if (job?.status !== "done") throw new Refusal(job?.error || "The search was stopped.");
+    const [made] = job.asset_ids;
+    if (!made || !(await getItem(made))) throw new Refusal("Nothing was found that stands out from the rest.");
+    const found = await read(await (await fetch(original(made))).blob(), open.width, open.height);
+    await remove([made], { quiet: true }); // it was made for its outline alone
+    const { data } = open.bitmap;
+    open.load(`selecting the ${what}`, found.map((value, at) => merge(/** @type {number} */ (data[at]), value)));
     tell(`The ${what} is marked`);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
