@@ -318,7 +318,7 @@ def test_without_words_a_marked_place_is_removed(opened: Opener, server: Server,
 
 
 def test_the_subject_is_selected_in_one_press(opened: Opener, server: Server, drawn: str) -> None:
-    if not any(each["available"] for each in server.call("/api/v1/models") if each["kind"] == "tool"):
+    if not any(each["available"] and "matte" in each["features"] for each in server.call("/api/v1/models")):
         pytest.skip("no tool on this computer tells a subject from its background")
     page = painted_on(opened(), drawn, "Background")
     before = len(server.call("/api/v1/gallery?limit=100")["assets"])
@@ -331,3 +331,15 @@ def test_the_subject_is_selected_in_one_press(opened: Opener, server: Server, dr
     expect(page.locator("#mask-words")).to_have_text("The subject is marked")
     assert np.abs(mask(page).astype(int) + found - 255).max() <= 1
     assert len(server.call("/api/v1/gallery?limit=100")["assets"]) == before
+
+
+def test_a_thing_is_marked_by_a_click(opened: Opener, server: Server, drawn: str) -> None:
+    page = painted_on(opened(), drawn)
+    if not tool(page, "Select a thing").count():
+        pytest.skip("this studio cannot segment")
+    tool(page, "Select a thing").click()
+    page.mouse.click(*on_screen(page, 0.5, 0.55))
+    expect(page.locator("#mask-words")).to_have_text("The thing is marked")
+    found = mask(page)
+    assert found[found.shape[0] // 2, found.shape[1] // 2] == 255
+    assert found[3, 3] == 0
