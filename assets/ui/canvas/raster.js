@@ -45,18 +45,25 @@ export function stroke(bitmap, from, to, { hardness, erase }) {
   const { data, width } = bitmap;
   const most = Math.max(from.radius, to.radius);
   const box = clipped(grown(around([from, to]), most + 1), bitmap);
-  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const dx = to.x - from.x;
+  const dy = to.y - from.y;
   const square = dx * dx + dy * dy;
+  const slope = to.radius - from.radius;
+  const [full, inner] = [erase ? 0 : 255, Math.min(hardness, 1)];
   for (let y = box.top; y < box.bottom; y += 1) {
     const py = y + 0.5 - from.y;
     for (let x = box.left, at = y * width + box.left; x < box.right; x += 1, at += 1) {
+      if (data[at] === full) continue; // drawn already: most of what a stroke passes
       const px = x + 0.5 - from.x;
       const along = square ? Math.min(Math.max((px * dx + py * dy) / square, 0), 1) : 0;
-      const radius = from.radius + (to.radius - from.radius) * along;
-      const [ox, oy] = [px - along * dx, py - along * dy];
+      const radius = from.radius + slope * along;
+      const ox = px - along * dx;
+      const oy = py - along * dy;
       const far = ox * ox + oy * oy;
       if (far >= (radius + 0.5) * (radius + 0.5)) continue;
-      put(data, at, Math.round(255 * softness(Math.sqrt(far), radius, hardness)), erase);
+      const core = Math.min(radius * inner, radius - 0.5);
+      if (core > 0 && far <= core * core) data[at] = full;
+      else put(data, at, Math.round(255 * softness(Math.sqrt(far), radius, hardness)), erase);
     }
   }
   return box;
