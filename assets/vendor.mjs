@@ -17,6 +17,7 @@ const TARGET = path.join(HERE, "ui", "vendor");
 const LIBRARIES = {
   preact: { package: "preact", from: "dist/preact.mjs", to: "preact.js" },
   "preact/hooks": { package: "preact", from: "hooks/dist/hooks.mjs", to: "preact-hooks.js" },
+  "idb-keyval": { package: "idb-keyval", from: "dist/index.js", to: "idb-keyval.js" },
   htm: { package: "htm", from: "dist/htm.module.js", to: "htm.js" },
   "@preact/signals-core": { package: "@preact/signals-core", from: "dist/signals-core.module.js", to: "signals-core.js" },
   "@preact/signals": { package: "@preact/signals", from: "dist/signals.module.js", to: "signals.js" },
@@ -50,11 +51,13 @@ async function wanted() {
     });
     const script = relative(await readFile(path.join(folder, library.from), "utf8"));
     const types = `export * from "${name}";\n${name === "htm" ? `export { default } from "${name}";\n` : ""}`;
+    const [spelt] = (await readdir(folder)).filter((each) => /^licen[cs]e$/i.test(each));
+    if (!spelt) throw new Error(`${library.package} comes without its licence.`);
     const licence = `${library.package.replace("@", "").replace("/", "-")}-LICENSE.txt`;
     const added = {
       [library.to]: script,
       [library.to.replace(/\.js$/, ".d.ts")]: types,
-      [licence]: await readFile(path.join(folder, "LICENSE"), "utf8"),
+      [licence]: await readFile(path.join(folder, spelt), "utf8"),
     };
     for (const [file, text] of Object.entries(added)) {
       files[file] = text;

@@ -1,6 +1,7 @@
 /* Sending what the forms hold, and bringing settings back into them. The forms are Gradio's: each drawing tab has a
    hidden button that hands its values to the studio, and one that fills it. */
 import { api, Refusal } from "./api.js";
+import { bringBack, handedIn, handIn } from "./canvas/state.js";
 import { config } from "./config.js";
 import { Button, Sentence, Tool } from "./controls.js";
 import { $$, fieldOf, press, reveal, unreadable, visible } from "./gradio.js";
@@ -23,22 +24,35 @@ const report = signal(/** @type {Report | null} */ (null));
 /** Whether the settings are open where they do not fit beside the stage. */
 export const sheet = signal(false);
 
+/** What the modes with a mask do. */
+const EDITS = {
+  replace: "Replace what is marked", remove: "Remove what is marked", add: "Add to what is marked", background: "Draw a new background", restore: "Restore what is marked",
+};
+
 /** The words on the button: what it will do. */
 export function verb(/** @type {string} */ tab, /** @type {Record<string, any>} */ form) {
   const count = Math.max(Number(form.count) || 1, 1);
-  if (tab === "edit") return count === 1 ? "Redraw this picture" : `Redraw this picture ${count} times`;
+  if (tab === "edit") {
+    const what = EDITS[/** @type {keyof typeof EDITS} */ (form.mode)] ?? "Redraw this picture";
+    return count === 1 ? what : `${what} ${count} times`;
+  }
   const keep = Number(form.keep_best) || 0;
   if (keep && keep < count) return `Draw ${many(count, "picture")}, keep ${keep}`;
   return count === 1 ? "Draw a picture" : `Draw ${many(count, "picture")}`;
 }
 
 /** Hand the form of a drawing tab to the studio. */
-export function send(tab = route.value.tab) {
+export async function send(tab = route.value.tab) {
   if (sending.value || !Object.values(config.draws).includes(tab)) return;
   const odd = unreadable(`${tab}-form`);
   if (odd) return say({ words: `“${odd.words}” must be a number; what stands there is none.`, field: odd.id });
   sending.value = true;
   say(null);
+  const wrong = await handIn();
+  if (wrong) {
+    sending.value = false;
+    return say({ words: wrong, field: `${tab}-mask` });
+  }
   requestAnimationFrame(() => press(`${tab}-go`)); // after the fields took what was typed
 }
 
@@ -48,9 +62,11 @@ export function draw(/** @type {string} */ text) {
   setTimeout(() => send(), 50);
 }
 
-/** The values of a form as Gradio hands them over, with the picture that the tool works on. */
-export const values = (/** @type {string[]} */ names, /** @type {any[]} */ given) =>
-  given.map((value, at) => (names[at] === "picture" ? source.value : value));
+/** The values of a form as Gradio hands them over, with the picture that the tool works on and its mask. */
+export function values(/** @type {string[]} */ names, /** @type {any[]} */ given) {
+  const own = /** @type {Record<string, string>} */ ({ picture: source.value, mask: handedIn });
+  return given.map((value, at) => own[names[at] ?? ""] ?? value);
+}
 
 /** What the studio answered to `send`. */
 export async function sent(/** @type {string} */ answer) {
@@ -71,12 +87,13 @@ function say(/** @type {{words: string, field: string} | null} */ wrong) {
   }
   problem.value = wrong;
   if (!wrong?.field) return;
-  // The picture has no field of its own, but ways to choose another.
-  const field = wrong.field.endsWith("-picture") ? $$(".source button").find(visible) : fieldOf(wrong.field);
+  // The picture has no field of its own, but ways to choose another; the mask is what is painted.
+  const [, own] = [["-picture", ".source button"], ["-mask", ".mask-view"]].find(([end]) => wrong.field.endsWith(end ?? "")) ?? [];
+  const field = own ? $$(own).find(visible) : fieldOf(wrong.field);
   if (!field) return;
   if (field.closest("#tabs")) sheet.value = true;
   reveal(field);
-  if (!(field instanceof HTMLButtonElement)) field.setAttribute("aria-invalid", "true");
+  if (!own) field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", "problem-words");
   setTimeout(() => field.focus(), 60); // once its fold is open
 }
@@ -112,10 +129,11 @@ export const handed = () => payload;
 
 /** What the studio answered to `fill`. */
 export function restored(/** @type {string} */ answer) {
-  /** @type {Report & {picture?: string}} */
+  /** @type {Report & {picture?: string, mask?: string}} */
   const found = JSON.parse(answer);
   if (found.error) return void toast(found.error, { bad: true });
   if (found.picture) go({ picture: found.picture });
+  if (found.picture && found.mask) bringBack(found.picture, found.mask);
   report.value = found;
   say(null);
   announce(found.not_restored.length ? "Most settings are back; the others are listed under the prompt." : "All settings are back.");

@@ -5,6 +5,7 @@
  * @property {string[]} tabs Ids of the tabs in their order; the drawing ones first.
  * @property {Record<string, string>} titles Tab id -> its words.
  * @property {Record<string, string>} draws Capability that makes pictures -> the tab that offers it.
+ * @property {string[]} capabilities Names of all that this studio can do.
  * @property {Record<string, string>} samplers Sampler id -> its name.
  * @property {{name: string, words: string, preview: string}[]} styles Prompt styles with a preview, relative to here.
  * @property {{prompt: string, preview: string}[]} examples Prompts that an empty stage offers.
@@ -24,7 +25,7 @@
 const left = /** @type {any} */ (globalThis).studio;
 
 /** @type {Config} */
-const nothing = { tabs: [], titles: {}, draws: {}, samplers: {}, styles: [], examples: [], anything: [] };
+const nothing = { tabs: [], titles: {}, draws: {}, capabilities: [], samplers: {}, styles: [], examples: [], anything: [] };
 
 export const config = left?.config ?? nothing;
 

@@ -1,4 +1,6 @@
 /* The tools of the open tab, beside the stage, and the drawer that a tool opens. */
+import { mode } from "./canvas/state.js";
+import { MaskTools } from "./canvas/tools.js";
 import { html, signal, useEffect } from "./html.js";
 import { Tool } from "./controls.js";
 import { Icon } from "./icons.js";
@@ -22,10 +24,11 @@ const open = signal("");
 
 export function Rail() {
   const { tab } = route.value;
-  const tools = TOOLS[tab] ?? [];
+  const tools = (TOOLS[tab] ?? []).filter((each) => !mode.value || !each.always);
   useEffect(() => void (open.value = ""), [tab]);
   const shown = tools.find((each) => each.name === open.value && each.draw);
   return html`<div class="rail-tools" role="toolbar" aria-label="Tools" aria-orientation="vertical">
+      ${mode.value && html`<${MaskTools} />`}
       ${tools.map((each) => {
         const on = each.always || open.value === each.name;
         const press = each.run ?? (() => (open.value = on ? "" : each.name));

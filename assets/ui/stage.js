@@ -1,5 +1,7 @@
 /* The stage: the picture or the job that the drawing tabs are about, large; without either, examples to begin with. */
 import { api } from "./api.js";
+import { MaskStage } from "./canvas/stage.js";
+import { mode } from "./canvas/state.js";
 import { config } from "./config.js";
 import { Button, Tool } from "./controls.js";
 import { isActive, previews, worker } from "./events.js";
@@ -8,7 +10,7 @@ import { Headline, made, Notes } from "./job.js";
 import { getItem, items } from "./library.js";
 import { Compare, Details, labelOf, openLarge, Picture, PictureActions, PictureTools, copySeed, Zoomable } from "./pictures.js";
 import { go, route } from "./route.js";
-import { job, kept, ready, showPicture } from "./session.js";
+import { job, kept, ready, showPicture, source } from "./session.js";
 
 /** @typedef {import("./events.js").Job} Job */
 /** @typedef {import("./library.js").Item} Item */
@@ -52,7 +54,9 @@ function JobStage({ job }) {
   const count = ids.length + (missing ? 1 + places : 0);
   const single = ids.length === 1 && !missing ? /** @type {string} */ (ids[0]) : "";
   return html`<div class="stage-inner" data-status=${job.status} data-job=${job.id}>
-    <${Headline} job=${job} made=${made(job, ids.length)} />
+    <${Headline} job=${job} made=${made(job, ids.length)}>
+      ${mode.value && source.value && html`<${Button} icon="brush" onClick=${() => go({ picture: source.value })}>Back to the mask<//>`}
+    <//>
     <${Notes} job=${job} />
     ${single && html`<${Single} key=${single} id=${single} before=${request.picture ?? ""} />`}
     ${!single &&
@@ -137,6 +141,7 @@ export function Stage({ draw }) {
     return html`<div class="empty"><h2>The studio does not answer</h2><p>Is it still running? This page goes on by itself as soon as it is back.</p>
       <${Button} onClick=${() => location.reload()}>Load the page again<//></div>`;
   }
+  if (picture && mode.value && items.value.get(picture)?.kind !== "clip") return html`<div class="stage-inner" data-status="mask"><${MaskStage} key=${picture} id=${picture} /></div>`;
   if (picture) return html`<div class="stage-inner" data-status="picture"><${Single} key=${picture} id=${picture} /></div>`;
   const shown = job.value;
   if (shown && (isActive(shown) || shown.status !== "done" || kept(shown).length)) return html`<${JobStage} job=${shown} />`;

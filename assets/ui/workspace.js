@@ -1,6 +1,7 @@
 /* The workspace of the drawing tabs: rail, stage, prompt and button, filmstrip; and the source that a tool works on. */
 import { offer } from "./actions.js";
 import { Composer, draw, reuse, sheet } from "./composer.js";
+import { mode } from "./canvas/state.js";
 import { config } from "./config.js";
 import { Button, Sentence } from "./controls.js";
 import { startForms } from "./gradio.js";
@@ -33,14 +34,14 @@ function Source() {
     const [chosen] = await pick({ single: true });
     if (chosen) showPicture(chosen.id);
   };
-  return html`<section class="source" aria-label="Picture to redraw">
+  return html`<section class="source" aria-label="Picture to edit">
     <h2>Picture</h2>
     <div class="source-row">
       ${id
         ? html`<span class="source-picture"><${Picture} id=${id} alt=${item ? labelOf(item) : ""} /></span>`
         : html`<span class="source-picture source-none" aria-hidden="true"></span>`}
       <div>
-        <p>${lost ? "This picture was deleted. Pick another one in the strip below, or:" : id ? "The picture on the stage is redrawn. Pick another one in the strip below, or:" : "Pick a picture in the strip below, or:"}</p>
+        <p>${lost ? "This picture was deleted. Pick another one in the strip below, or:" : id ? "The picture on the stage is worked on. Pick another one in the strip below, or:" : "Pick a picture in the strip below, or:"}</p>
         <div class="chooser-tools"><${Button} icon="upload" onClick=${() => files.current?.click()}>From a file<//>
           <${Button} icon="grid" onClick=${choose}>From the gallery<//></div>
       </div>
@@ -75,4 +76,5 @@ export function startWorkspace() {
     if (outside) sheet.value = false;
   });
   effect(() => void document.body.classList.toggle("sheet-open", sheet.value));
+  effect(() => void document.body.classList.toggle("with-mask", Boolean(mode.value))); // hides the fields of other modes
 }

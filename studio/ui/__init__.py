@@ -114,7 +114,8 @@ def config(studio: Studio) -> dict[str, Any]:
     return {
         "tabs": [*(tab.id for tab in drawing), *PAGES],
         "titles": {**{tab.id: tab.title for tab in drawing}, **PAGES},
-        "draws": {tab.capability: tab.id for tab in drawing},
+        "draws": {name: tab.id for tab in drawing for name in tab.capabilities() if name in studio.capabilities},
+        "capabilities": list(studio.capabilities),
         "samplers": {id: row.label for id, row in SAMPLERS.items()},
         "styles": previews["styles"],
         "examples": previews["examples"],

@@ -43,10 +43,16 @@ class DrawingTab(ABC):
     """Of the tab; its fields' ids begin with it."""
     title: ClassVar[str]
     capability: ClassVar[str]
+    """What the form asks for, where its values do not say otherwise (`capability_of`)."""
+    more: ClassVar[tuple[str, ...]] = ()
+    """What else its values can ask for, where the studio has it."""
 
     def __init__(self, studio: Studio, user: str, words: PromptFields) -> None:
         self._studio, self._user, self._words = studio, user, words
         self.request = studio.capabilities[self.capability].request
+        self.requests = {
+            name: studio.capabilities[name].request for name in self.capabilities() if name in studio.capabilities
+        }
         with gr.Column(elem_id=f"{self.id}-form", elem_classes="form-panel"):
             self.model = ModelField(studio, self.id, self.capability)
             self.parts: list[Part] = [self.model, *self.build(self.model.default())]
@@ -61,6 +67,27 @@ class DrawingTab(ABC):
     @abstractmethod
     def build(self, family: Family) -> list[Part]:
         """Lay out the parts below the model, as ``family`` wants them."""
+
+    @classmethod
+    def capabilities(cls) -> tuple[str, ...]:
+        """Names of all that the tab can ask for; its own first."""
+        return (cls.capability, *cls.more)
+
+    def capability_of(self, values: Mapping[str, Any]) -> str:
+        """Which capability the form's ``values`` ask for."""
+        return self.capability
+
+    def needs_words(self, values: Mapping[str, Any]) -> bool:
+        """Whether nothing can be drawn without a prompt."""
+        return True
+
+    def blank(self) -> dict[str, Any]:
+        """What stands where the settings of a picture say nothing."""
+        return {"negative_prompt": "", "styles": [], "seed": None, "count": 1, "batch_size": 1, "keep_best": None}
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether ``value`` is right for a field of any of the tab's requests."""
+        return any(takes(request, name, value) for request in self.requests.values())
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -106,8 +133,9 @@ class DrawingTab(ABC):
     def _submit(self, *values: Any) -> str:
         """Hand the form to the queue. JSON: ``{"job": id}``, or ``{"error": sentence, "field": id of a component}``."""
         try:
-            request = self._asked(dict(zip(self.fields, values, strict=True)))
-            job = self._studio.jobs.submit(self.capability, request, user=self._user, source="ui")
+            form = dict(zip(self.fields, values, strict=True))
+            asked = self._asked(form)
+            job = self._studio.jobs.submit(self.capability_of(form), asked, user=self._user, source="ui")
             return json.dumps({"job": job.id})
         except StudioError as error:
             return json.dumps(self._refused(error, values))
@@ -117,15 +145,14 @@ class DrawingTab(ABC):
 
     def _asked(self, values: dict[str, Any]) -> dict[str, Any]:
         """The request of the form's values: what is empty is left to the model's defaults."""
-        if not str(values.get("prompt") or "").strip():
+        if self.needs_words(values) and not str(values.get("prompt") or "").strip():
             raise StudioError("The prompt is empty: write what you want to see.", field="prompt")
         if isinstance(values.get("seed"), str):
             values["seed"] = values["seed"].strip() or None
         if not values.get("keep_best"):
             values["keep_best"] = None  # an empty number field says 0
-        return {
-            name: value for name, value in values.items() if value is not None and name in self.request.model_fields
-        }
+        known = self.requests[self.capability_of(values)].model_fields
+        return {name: value for name, value in values.items() if value is not None and name in known}
 
     def _refused(self, error: StudioError, values: tuple[Any, ...]) -> dict[str, str]:
         name = (error.field or "").split(".")[0]
@@ -157,7 +184,7 @@ class DrawingTab(ABC):
         """The form as this browser kept it, and what is offered now."""
         values = _object(kept)
         family = self.model.family(str(values.get("model") or ""))
-        right = {name: value for name, value in values.items() if takes(self.request, name, value)}
+        right = {name: value for name, value in values.items() if self.takes(name, value)}
         return {**self._words.refresh(), **self._fill(right, family), self._vocabulary: self._known(family)}
 
     def _bring_back(self, payload: str) -> Any:
@@ -167,20 +194,20 @@ class DrawingTab(ABC):
             told = given.get("report")
             if given.get("id"):
                 parameters = self._studio.gallery.get(str(given["id"]), user=self._user).parameters
-                found = restore(
-                    checked(OURS, parameters, {}), self._studio.capabilities[self.capability], self._studio.catalog
-                )
+                made = str(parameters.get("capability"))
+                capability = self._studio.capabilities[made if made in self.requests else self.capability]
+                found = restore(checked(OURS, parameters, {}), capability, self._studio.catalog)
                 self._find_source(found, parameters)
                 told = asdict(found)
             if not isinstance(told, dict) or not isinstance(told.get("values"), dict):
                 raise StudioError("There are no settings to bring back.")
-            values = {name: value for name, value in told["values"].items() if takes(self.request, name, value)}
+            values = {name: value for name, value in told["values"].items() if self.takes(name, value)}
             family = self.model.family(str(values.get("model") or ""))
-            blank = {"negative_prompt": "", "styles": [], "seed": None, "count": 1, "batch_size": 1, "keep_best": None}
+            back = {name: str(values.get(name) or "") for name in ("picture", "mask")}
             return {
-                **self._fill({**blank, **values}, family),
+                **self._fill({**self.blank(), **values}, family),
                 self._vocabulary: self._known(family),
-                self._report: json.dumps({**told, "picture": str(values.get("picture") or "")}),
+                self._report: json.dumps({**told, **back}),
             }
         except StudioError as error:
             return {self._report: json.dumps({"error": error.message})}
@@ -192,7 +219,7 @@ class DrawingTab(ABC):
         """The picture that a picture was made from comes back with its settings, where the tab works on one."""
         asked = parameters.get("requested")
         source = asked.get("picture") if isinstance(asked, dict) else None
-        if not isinstance(source, str) or "picture" not in self.request.model_fields:
+        if not isinstance(asked, dict) or not isinstance(source, str) or "picture" not in self.request.model_fields:
             return
         known = self._studio.library.some([source], user=self._user).get(source)
         if known is None or (isinstance(known, Asset) and known.deleted_at):

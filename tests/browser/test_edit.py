@@ -148,7 +148,7 @@ def test_without_a_picture_the_button_asks_for_one(page: Page, server: Server) -
     write(page, PROMPT)
     before = server.newest_job()
     redraw(page).click()
-    expect(page.locator("#problem [role=alert]")).to_contain_text("no picture to redraw")
+    expect(page.locator("#problem [role=alert]")).to_contain_text("no picture to work on")
     expect(page.locator(".source").get_by_role("button", name="From a file")).to_be_focused()
     assert server.newest_job() == before
 

@@ -30,8 +30,10 @@ def takes(request: type[Request], name: str, value: Any) -> bool:
     field = request.model_fields.get(name)
     if field is None or field.annotation is None:
         return False
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated.__class_getitem__((kind, *field.metadata))  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        kind = Annotated.__class_getitem__((field.annotation, *field.metadata))  # pyright: ignore[reportAttributeAccessIssue]
         TypeAdapter(kind).validate_python(value)
     except ValidationError:
         return False
