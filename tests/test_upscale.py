@@ -140,6 +140,7 @@ def test_a_file_is_found_by_path_in_a_folder_and_by_name_in_the_models_folder(tm
         made = enlarge(catalog, drawing(64), scale=4, upscaler=named)
         assert made.image.size == (256, 256) and made.parameters["upscaler"] == "4x-Mine"
         assert made.parameters["requested"]["upscaler"] == str(models / "4x-Mine.safetensors")
+        assert UpscaleRequest.model_validate(made.parameters["requested"]).model == "4x-Mine"
     assert enlarge(catalog, drawing(64), scale=4, upscaler="folder").parameters["upscaler"] == "model"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -33,6 +34,11 @@ class UpscaleRequest(Request):
         "the models folder; empty is the first that is here.",
     )
 
+    @property
+    def model(self) -> str:
+        """What the job and the picture are listed under: the tool's id, or the file's name."""
+        return PurePath(self.upscaler).stem[:64]
+
 
 class Upscale(Capability):
     """See `UpscaleRequest`."""
@@ -45,6 +51,9 @@ class Upscale(Capability):
 
     def prepare(self, request: UpscaleRequest, catalog: Catalog) -> UpscaleRequest:
         return request.model_copy(update={"upscaler": catalog.upscaler(request.upscaler).id})
+
+    def work(self, request: UpscaleRequest) -> float:
+        return float(request.scale**2)
 
     def run(self, request: UpscaleRequest, context: Context) -> Iterator[Output]:
         context.progress(0, 1)
