@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import command, drawing, memory, pictures, search, service, waiting, watchers, watermark
+from benchmarks import canvas, command, drawing, memory, pictures, search, service, waiting, watchers, watermark
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -32,6 +32,7 @@ PARTS = {
 
 
 OWN_TABLES: dict[str, tuple[Any, tuple[str, ...], str]] = {
+    "canvas": (canvas, ("playwright", "gradio"), "rows"),
     "search": (search, ("numpy", "usearch", "sqlalchemy"), "rows"),
     "waiting": (waiting, ("torch", "transformers"), "rows"),
     "watermark": (watermark, ("numpy", "pillow", "opencv-python-headless", "scikit-image"), "pictures"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SIDE = 2048
 BRUSHES = (20, 100, 400)
 MOVES = 400
+WARM_UP = 60
+"""Moves that are not measured: the browser compiles the scripts then."""
 CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 ARGS = ["--no-sandbox", "--disable-gpu"]
 
@@ -90,14 +92,19 @@ def traced(browser: Browser, page: Page, over: str, moves: int) -> list[float]:
     """
     box = page.locator(over).bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.1)
+
+    def stroke(first: int, last: int) -> None:
+        for at in range(first, last):
+            across, down = (at * 5 % 200) / 200, (at * 2 % 170) / 170
+            across, down = 0.1 + 0.8 * abs(2 * across - 1), 0.1 + 0.8 * abs(2 * down - 1)
+            page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
+            page.wait_for_timeout(4)
+
+    stroke(0, 1)
     page.mouse.down()
+    stroke(1, WARM_UP)
     browser.start_tracing(page=page, categories=CATEGORIES)
-    for at in range(moves):
-        across, down = (at * 5 % 200) / 200, (at * 2 % 170) / 170
-        across, down = 0.1 + 0.8 * abs(2 * across - 1), 0.1 + 0.8 * abs(2 * down - 1)
-        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
-        page.wait_for_timeout(4)
+    stroke(WARM_UP, WARM_UP + moves)
     events = json.loads(browser.stop_tracing())["traceEvents"]
     page.mouse.up()
     return _between(events)
