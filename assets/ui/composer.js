@@ -1,6 +1,6 @@
 /* Sending what the forms hold, and bringing settings back into them. The forms are Gradio's: each drawing tab has a
    hidden button that hands its values to the studio, and one that fills it. */
-import { api, Refusal } from "./api.js";
+import { api, Refusal, tried } from "./api.js";
 import { bringBack, handedIn, handIn } from "./canvas/state.js";
 import { config } from "./config.js";
 import { Button, Sentence, Tool } from "./controls.js";
@@ -36,6 +36,7 @@ export function verb(/** @type {string} */ tab, /** @type {Record<string, any>} 
     const what = EDITS[/** @type {keyof typeof EDITS} */ (form.mode)] ?? "Redraw this picture";
     return count === 1 ? what : `${what} ${count} times`;
   }
+  if (tab === "variations") return count === 1 ? "Draw a variation" : `Draw ${many(count, "variation")}`;
   const keep = Number(form.keep_best) || 0;
   if (keep && keep < count) return `Draw ${many(count, "picture")}, keep ${keep}`;
   return count === 1 ? "Draw a picture" : `Draw ${many(count, "picture")}`;
@@ -77,6 +78,15 @@ export async function sent(/** @type {string} */ answer) {
   sheet.value = false;
   await fetchJob(job).catch(() => null);
   showJob(job);
+}
+
+/** Have something done to a picture that needs no more to be said. */
+export async function start(/** @type {string} */ capability, /** @type {object} */ request) {
+  const begun = await tried(() => api(`/${capability}`, { body: request }));
+  if (!begun) return;
+  if (!Object.values(config.draws).includes(route.value.tab)) go({ tab: Object.values(config.draws)[0] ?? "create" });
+  await fetchJob(begun.id).catch(() => null);
+  showJob(begun.id);
 }
 
 /** Say what is wrong, once, and lead to the field. */

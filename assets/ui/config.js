@@ -5,6 +5,7 @@
  * @property {string[]} tabs Ids of the tabs in their order; the drawing ones first.
  * @property {Record<string, string>} titles Tab id -> its words.
  * @property {Record<string, string>} draws Capability that makes pictures -> the tab that offers it.
+ * @property {Record<string, string>} makes Every capability that makes pictures -> its words.
  * @property {string[]} capabilities Names of all that this studio can do.
  * @property {Record<string, string>} samplers Sampler id -> its name.
  * @property {{name: string, words: string, preview: string}[]} styles Prompt styles with a preview, relative to here.
@@ -25,12 +26,12 @@
 const left = /** @type {any} */ (globalThis).studio;
 
 /** @type {Config} */
-const nothing = { tabs: [], titles: {}, draws: {}, capabilities: [], samplers: {}, styles: [], examples: [], anything: [] };
+const nothing = { tabs: [], titles: {}, draws: {}, makes: {}, capabilities: [], samplers: {}, styles: [], examples: [], anything: [] };
 
 export const config = left?.config ?? nothing;
 
 /** Capabilities that make pictures. */
-export const draws = new Set(Object.keys(config.draws));
+export const draws = new Set(Object.keys(config.makes));
 
 /**
  * Fill the places that are there already, and those that Gradio draws later; hear what its events tell.

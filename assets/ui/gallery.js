@@ -81,7 +81,7 @@ function Filters() {
   useEffect(() => void learnFamilies(), []);
   const now = shelf.filters.value;
   const set = (/** @type {object} */ more) => (shelf.filters.value = { ...shelf.filters.value, ...more });
-  const made = Object.entries(config.draws).map(([name, tab]) => [name, config.titles[tab]]);
+  const made = Object.entries(config.makes);
   const drawn = families.value.filter((each) => each.kind === "diffusion").map((each) => [each.id, each.name]);
   const select = (/** @type {"capability" | "family" | "period"} */ name, /** @type {string} */ label, /** @type {(string | undefined)[][]} */ choices) =>
     html`<label class="field"><span>${label}</span><select value=${now[name]} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.value })}>

@@ -17,6 +17,7 @@ const ideas = { name: "ideas", words: "Ideas", icon: "ideas", draw: () => html`<
 /** Tools by tab. One that is `always` on is what the tab's button does. @type {Record<string, RailTool[]>} */
 const TOOLS = {
   create: [styles, ideas, { name: "surprise", words: "Surprise me", icon: "dice", run: surprise }],
+  variations: [styles, ideas],
   edit: [{ name: "redraw", words: "Redraw", icon: "redraw", always: true }, styles, ideas],
 };
 

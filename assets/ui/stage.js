@@ -145,8 +145,8 @@ export function Stage({ draw }) {
   if (picture) return html`<div class="stage-inner" data-status="picture"><${Single} key=${picture} id=${picture} /></div>`;
   const shown = job.value;
   if (shown && (isActive(shown) || shown.status !== "done" || kept(shown).length)) return html`<${JobStage} job=${shown} />`;
-  if (ready.value && route.value.tab === "edit") {
-    return html`<div class="empty"><h2>No picture to redraw yet</h2>
+  if (ready.value && ["edit", "variations"].includes(route.value.tab)) {
+    return html`<div class="empty"><h2>${route.value.tab === "edit" ? "No picture to redraw yet" : "No picture to vary yet"}</h2>
       <p>Choose one in the settings: from a file, from the gallery or in the strip below. Or draw one first.</p>
       <${Button} onClick=${() => go({ tab: "create" })}>Draw a picture in Create<//></div>`;
   }

@@ -1,6 +1,6 @@
 /* The workspace of the drawing tabs: rail, stage, prompt and button, filmstrip; and the source that a tool works on. */
 import { offer } from "./actions.js";
-import { Composer, draw, reuse, sheet } from "./composer.js";
+import { Composer, draw, reuse, sheet, start } from "./composer.js";
 import { mode } from "./canvas/state.js";
 import { config } from "./config.js";
 import { Button, Sentence } from "./controls.js";
@@ -64,10 +64,16 @@ export const workspaceMounts = {
 export function startWorkspace() {
   startForms();
   const edits = config.tabs.includes("edit");
+  const varies = config.tabs.includes("variations");
+  const can = (/** @type {string} */ capability) => (/** @type {import("./library.js").Item} */ item) =>
+    config.capabilities.includes(capability) && item.kind === "picture";
   offer(
     [
+      { name: "vary", words: "Vary", icon: "twins", can: (item) => varies && item.kind === "picture" && route.value.tab !== "variations", run: (id) => go({ tab: "variations", picture: id }) },
       { name: "edit", words: "Edit", icon: "redraw", can: (item) => edits && item.kind === "picture" && route.value.tab !== "edit", run: (id) => go({ tab: "edit", picture: id }) },
       { name: "reuse", words: "Reuse settings", icon: "reuse", can: (item) => item.from === "gallery", run: reuse },
+      { name: "upscale", words: "Enlarge", icon: "zoom", can: can("upscale"), run: (id) => start("upscale", { picture: id, scale: 2 }) },
+      { name: "cut-out", words: "Cut out", icon: "lasso", can: can("cut-out"), run: (id) => start("cut-out", { picture: id }) },
     ],
     { first: true },
   );

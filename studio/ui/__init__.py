@@ -23,6 +23,7 @@ from studio.ui.form.words import PromptFields
 from studio.ui.markup import html
 from studio.ui.operations import MODELS, Action, checked
 from studio.ui.theme import StudioTheme
+from studio.ui.variations import VariationsTab
 
 if TYPE_CHECKING:
     from studio import Studio
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ASSETS = ROOT / "assets" / "ui"
-DRAWING: tuple[type[DrawingTab], ...] = (CreateTab, EditTab)
+DRAWING: tuple[type[DrawingTab], ...] = (CreateTab, VariationsTab, EditTab)
 """The drawing tabs in their order; one whose capability is not there is not shown."""
 PAGES = {"gallery": "Gallery", "understand": "Understand", "models": "Models", "about": "About"}
 
@@ -115,6 +116,7 @@ def config(studio: Studio) -> dict[str, Any]:
         "tabs": [*(tab.id for tab in drawing), *PAGES],
         "titles": {**{tab.id: tab.title for tab in drawing}, **PAGES},
         "draws": {name: tab.id for tab in drawing for name in tab.capabilities() if name in studio.capabilities},
+        "makes": {name: each.title for name, each in studio.capabilities.items() if each.makes == "pictures"},
         "capabilities": list(studio.capabilities),
         "samplers": {id: row.label for id, row in SAMPLERS.items()},
         "styles": previews["styles"],

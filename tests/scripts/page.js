@@ -7,7 +7,7 @@ import { GlobalWindow } from "happy-dom";
  */
 export function openPage(config = {}) {
   const window = new GlobalWindow({ url: "http://studio.test/deep/" });
-  const nothing = { tabs: ["create", "edit", "gallery"], titles: {}, draws: { "text-to-image": "create", "image-to-image": "edit" }, capabilities: [], samplers: {}, styles: [], examples: [], anything: ["a"] };
+  const nothing = { tabs: ["create", "edit", "gallery"], titles: {}, draws: { "text-to-image": "create", "image-to-image": "edit" }, makes: { "text-to-image": "Text to image", "image-to-image": "Image to image" }, capabilities: [], samplers: {}, styles: [], examples: [], anything: ["a"] };
   /** @type {any} */
   const there = {
     window, document: window.document, location: window.location, history: window.history, localStorage: window.localStorage,

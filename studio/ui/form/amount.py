@@ -20,16 +20,18 @@ FEW = (1, 2, 4, 8)
 class AmountFields(Plain):
     """A few counts to choose from in the open form; `exact` puts the numbers where the caller builds them."""
 
-    def __init__(self, tab: str, request: type[Request]) -> None:
-        self._tab, self._request = tab, request
-        self.few = gr.Radio(list(FEW), value=1, label="Pictures", elem_id=f"{tab}-few", elem_classes="few")
+    def __init__(self, tab: str, request: type[Request], count: int = 1) -> None:
+        self._tab, self._request, self._count = tab, request, count
+        self.few = gr.Radio(list(FEW), value=count, label="Pictures", elem_id=f"{tab}-few", elem_classes="few")
         self.fields: dict[str, Component] = {}
         self.others: tuple[Component, ...] = (self.few,)
 
     def exact(self) -> None:
         with gr.Row(elem_classes="pair"):
             for name in ("count", "batch_size"):
-                self.fields[name] = gr.Number(1, label=label(name), elem_id=f"{self._tab}-{name}")
+                self.fields[name] = gr.Number(
+                    self._count if name == "count" else 1, label=label(name), elem_id=f"{self._tab}-{name}"
+                )
         if "keep_best" in self._request.model_fields:
             self.fields["keep_best"] = gr.Number(
                 None,
