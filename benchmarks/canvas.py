@@ -50,7 +50,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    return [asdict(line) for line in lines]
+    return [asdict(line) | {"milliseconds": [round(each, 2) for each in line.milliseconds]} for line in lines]
 
 
 def paint(moves: int) -> dict[str, list[float]]:

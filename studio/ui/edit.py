@@ -103,7 +103,7 @@ class EditTab(DrawingTab):
         source = SourceField(self.id)
         inpaint = self.requests.get("inpaint")
         masked = MaskFields(self.id, inpaint) if inpaint else None
-        strength = StrengthField(self.id, " Empty or 0 is what suits the choice above." if masked else "")
+        strength = StrengthField(self.id, " With a mask empty or 0 is what suits the choice above." if masked else "")
         amount = AmountFields(self.id, self.request)
         with gr.Accordion("Advanced", open=False, elem_id=f"{self.id}-advanced"):
             seed = SeedField(self.id, self.request)
@@ -135,9 +135,9 @@ class EditTab(DrawingTab):
                 "There is no picture to work on: pick one in the strip below, from a file or from the gallery.",
                 field="picture",
             )
-        values["mask"] = values.get("mask") or None
         if self.capability_of(values) == "inpaint":
-            values["strength"] = values.get("strength") or None  # an empty number field says 0
+            for name in ("mask", "strength"):
+                values[name] = values.get(name) or None  # an empty number field says 0
         return super()._asked(values)
 
     def _find_source(self, found: Report, parameters: dict[str, Any]) -> None:
