@@ -47,6 +47,9 @@ class DrawingTab(ABC):
     more: ClassVar[tuple[str, ...]] = ()
     """What else its values can ask for, where the studio has it."""
 
+    task: ClassVar[str] = ""
+    """What the models that are offered must be able to do, where that is not called like the capability."""
+
     def __init__(self, studio: Studio, user: str, words: PromptFields) -> None:
         self._studio, self._user, self._words = studio, user, words
         self.request = studio.capabilities[self.capability].request
@@ -54,7 +57,7 @@ class DrawingTab(ABC):
             name: studio.capabilities[name].request for name in self.capabilities() if name in studio.capabilities
         }
         with gr.Column(elem_id=f"{self.id}-form", elem_classes="form-panel"):
-            self.model = ModelField(studio, self.id, self.capability)
+            self.model = ModelField(studio, self.id, self.task or self.capability)
             self.parts: list[Part] = [self.model, *self.build(self.model.default())]
         with gr.Column(elem_classes="backstage"):
             self._vocabulary = self._hidden("vocabulary", self._known(self.model.default()))

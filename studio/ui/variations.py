@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.capabilities.variations import DISTANCE
 from studio.errors import StudioError
 from studio.models.families import Family
 from studio.ui.drawing import DrawingTab
@@ -14,7 +15,7 @@ from studio.ui.edit import SourceField
 from studio.ui.form import Part, Plain
 from studio.ui.form.amount import AmountFields
 from studio.ui.form.sampling import SamplingFields, SeedField
-from studio.ui.form.schema import help_of, label
+from studio.ui.form.schema import label
 
 NEAR = "seed-neighbour"
 KINDS = [("Subtle", "subtle"), ("Strong", "strong"), ("Seed neighbours", NEAR)]
@@ -30,8 +31,8 @@ class KindFields(Plain):
             "that of a picture made here.",
         )  # fmt: skip
         self.distance = gr.Number(
-            None, label=label("distance"), elem_id=f"{tab.id}-distance", step=0.05,
-            info=help_of(tab.request, "distance"),
+            DISTANCE, label=label("distance"), elem_id=f"{tab.id}-distance", step=0.05,
+            info="Of seed neighbours: 0 is the picture itself, 1 another seed's.",
         )  # fmt: skip
         self.fields = {"kind": self.kind, "distance": self.distance}
 
@@ -42,6 +43,7 @@ class VariationsTab(DrawingTab):
     id = "variations"
     title = "Variations"
     capability = "variations"
+    task = "image-to-image"
 
     def build(self, family: Family) -> list[Part]:
         source, kind = SourceField(self.id), KindFields(self)
@@ -56,7 +58,7 @@ class VariationsTab(DrawingTab):
         return False
 
     def blank(self) -> dict[str, Any]:
-        return {**super().blank(), "count": 4, "kind": "subtle", "distance": None}
+        return {**super().blank(), "count": 4, "kind": "subtle", "distance": DISTANCE}
 
     def _asked(self, values: dict[str, Any]) -> dict[str, Any]:
         if not values.get("picture"):
