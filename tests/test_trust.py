@@ -356,7 +356,12 @@ def writes(path: Path) -> Iterator[tuple[int, str]]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         first = node.args[0].id if node.args and isinstance(node.args[0], ast.Name) else ""
-        if ast.unparse(node.func) in ("np.save", "index.save", "torch.save"):  # vectors and weights
+        if ast.unparse(node.func) in (
+            "np.save",
+            "index.save",
+            "torch.save",
+            "safetensors.numpy.save",
+        ):  # vectors and weights
             continue
         if (name == "save" and first not in buffers) or name in ("imwrite", "imsave", "tofile", "save_image"):
             yield node.lineno, "picture"
