@@ -111,9 +111,12 @@ def test_a_picture_that_fails_in_a_batch_is_told_and_the_rest_of_it_is_kept(
     whole = tmp_path / "whole.png"
     scene("apple").resize((300, 300)).save(whole)
     (tmp_path / "torn.png").write_bytes(whole.read_bytes()[:5000])
-    torn = Image.open(tmp_path / "torn.png")  # fails only when its pixels are asked for
-    context = Viewer(catalog, models, {"red": flat("red"), "torn": torn, "blue": flat("blue")})
-    [record] = run(EMBED, context)
-    assert record.data["picture"] == id_of("torn")
-    assert "cannot read this picture" in record.data["error"]
+    with Image.open(tmp_path / "torn.png") as torn:  # fails when its pixels are asked for
+        nothing = Image.new("RGB", (0, 4))  # fails in the model
+        pictures = {"red": flat("red"), "torn": torn, "nothing": nothing, "blue": flat("blue")}
+        context = Viewer(catalog, models, pictures)
+        told = {record.data["picture"]: record.data["error"] for record in run(EMBED, context)}
+    assert set(told) == {id_of("torn"), id_of("nothing")}
+    assert told[id_of("torn")] == "This file cannot be opened (OSError); hand it in again."
+    assert "cannot read this picture" in told[id_of("nothing")]
     assert list(context.vectors["starter-clip"]) == [(id_of("red"), 0.0), (id_of("blue"), 0.0)]

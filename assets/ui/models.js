@@ -35,6 +35,7 @@ const GUIDE = "docs/guides/real-models.md";
 const models = signal(/** @type {readonly Model[]} */ ([]));
 const hardware = signal(/** @type {readonly string[]} */ ([]));
 const suggested = signal("");
+const skipped = signal(/** @type {readonly string[]} */ ([]));
 
 let asking = false;
 let again = false;
@@ -50,6 +51,7 @@ async function look() {
     models.value = found.models;
     hardware.value = found.hardware;
     suggested.value = found.suggested;
+    skipped.value = found.skipped;
   } while (again);
   asking = false;
 }
@@ -195,6 +197,7 @@ function Models() {
     <div class="hardware" data-status=${status}><i class="dot"></i><b role="status">${worker.value.message || words}</b><${Facts} facts=${hardware.value} />
       <${Tool} icon="reuse" label="Look again" onClick=${look} /></div>
     ${best && html`<${FirstRun} model=${best} />`}
+    ${skipped.value.map((sentence) => html`<${Sentence} key=${sentence}>${sentence}<//>`)}
     <${Section} title="On this computer" of=${of("diffusion", true)} />
     <${Section} title="Can be fetched" of=${of("diffusion", false)} />
     <${Section} title="To understand pictures: on this computer" of=${of("understanding", true)} />

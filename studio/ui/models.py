@@ -85,7 +85,8 @@ def actions(studio: Studio) -> dict[str, Action]:
 
 
 def listing(studio: Studio, state: WorkerState) -> dict[str, Any]:
-    """The hardware, every model as the tab shows it, and the id of the one that suits this computer best."""
+    """The hardware, every model as the tab shows it, the id of the one that suits this computer best, and a sentence
+    for each entry of the user's own list that could not be read."""
     rows = studio.catalog.all()
     here = {row.id for row in rows if studio.catalog.available(row.id)}
     suggested = studio.catalog.recommend(state.hardware) if state.hardware else None
@@ -93,6 +94,7 @@ def listing(studio: Studio, state: WorkerState) -> dict[str, Any]:
         "hardware": _hardware(state.hardware, state.restarts),
         "suggested": suggested.id if suggested and suggested.id not in here else "",
         "models": [_model(studio, row, row.id in here, state) for row in rows],
+        "skipped": list(studio.catalog.skipped),
     }
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -97,10 +98,9 @@ class Server:
             self.finish(job["id"])
 
 
-# Both end with this package: Playwright keeps an event loop running in the main thread, where other tests start theirs.
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("studio")
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """A studio of its own, its data in ``folder``, from its start until it has ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -133,6 +133,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+# Both end with this package: Playwright keeps an event loop running in the main thread, where other tests start theirs.
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("studio")) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")
@@ -219,6 +226,14 @@ def stage(page: Page, status: str) -> None:
 
 def write(page: Page, prompt: str) -> None:
     page.get_by_label("Prompt", exact=True).fill(prompt)
+
+
+def seeds(page: Page) -> list[str]:
+    return [text.removeprefix("seed ") for text in page.locator("#stage .seed").all_inner_texts()]
+
+
+def open_panel(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).click()
 
 
 def go_to(page: Page, tab: str) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page, expect
 
 from studio.settings import Settings
-from tests.browser.conftest import Opener, Server, Watch, go_to, keep, stage, write
+from tests.browser.conftest import Opener, Server, Watch, keep, open_panel, stage, write
 
 DRAW = re.compile("^Draw ")
 """The one button, whatever it will do."""
@@ -20,16 +20,8 @@ SLOW = {"prompt": "a red apple on a blue background", "steps": 150, "count": 16}
 """A job that is still running whenever a test looks."""
 
 
-def seeds(page: Page) -> list[str]:
-    return [text.removeprefix("seed ") for text in page.locator("#stage .seed").all_inner_texts()]
-
-
 def last_request(server: Server) -> dict:
     return server.call("/api/v1/jobs?limit=1")[0]["request"]
-
-
-def open_panel(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name).click()
 
 
 def drop(page: Page, data: bytes, name: str = "picture.png", kind: str = "image/png") -> None:
@@ -46,33 +38,6 @@ def drop(page: Page, data: bytes, name: str = "picture.png", kind: str = "image/
         }""",
         [base64.b64encode(data).decode(), name, kind],
     )
-
-
-def test_a_sentence_becomes_the_picture_it_describes(page: Page, server: Server) -> None:
-    from studio.starter.judge import Judge
-
-    keep(page, "create-empty")
-    go_to(page, "Edit")
-    expect(page.locator("#stage")).to_contain_text("No picture to redraw yet")
-    keep(page, "edit-empty")
-    page.get_by_role("button", name="Draw a picture in Create").click()
-    write(page, "a red apple on a blue background")
-    page.locator("#create-few").get_by_label("4", exact=True).check()
-    open_panel(page, "Advanced")
-    page.get_by_label("Seed", exact=True).fill("7")
-    page.get_by_role("button", name="Draw 4 pictures").click()
-    stage(page, "done")
-    expect(page.locator("#stage .pic img")).to_have_count(4)
-    assert seeds(page) == ["7", "8", "9", "10"]
-    keep(page, "create")
-
-    judge = Judge.load(Settings().starter_dir / "judge")
-    seen = []
-    for picture in page.locator("#stage .pic").all():
-        png = server.bytes(f"/api/v1/assets/{picture.get_attribute('data-id')}")
-        verdict = judge.look(Image.open(BytesIO(png)).convert("RGB"))
-        seen.append((verdict.objects[0][0], verdict.background))
-    assert ("apple", "blue") in seen, seen
 
 
 def test_drawing_is_seen_live_and_can_be_cancelled(page: Page, server: Server) -> None:

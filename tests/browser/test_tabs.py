@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from studio.settings import Settings
+from tests import checkpoints
 from tests.browser.conftest import Opener, Server, Watch, go_to, keep
 
 EXAMPLES = (
@@ -182,8 +186,6 @@ def test_unsafe_and_absent_models_are_refused_in_a_sentence(page: Page, tmp_path
 def test_a_local_folder_becomes_a_model_that_draws(page: Page, server: Server) -> None:
     starter = next(each for each in server.call("/api/v1/models") if each["id"] == "starter")
     assert starter["available"]
-    from studio.settings import Settings
-
     go_to(page, "Models")
     page.get_by_label("Full path").fill(str(Settings().starter_dir / "painter"))
     page.get_by_label("Name (optional)").fill("My painter")
@@ -197,6 +199,42 @@ def test_a_local_folder_becomes_a_model_that_draws(page: Page, server: Server) -
     go_to(page, "Models")
     card.get_by_role("button", name="Remove from list").click()
     expect(card).to_have_count(0)
+
+
+def test_a_checkpoint_that_does_not_tell_is_asked_about_once(page: Page, server: Server, tmp_path: Path) -> None:
+    settings = Settings(data_dir=server.data)
+    checkpoints.place("sd21", settings)  # its configs are borrowed
+    file = checkpoints.save(tmp_path / "two.safetensors", checkpoints.tensors("sd21"))
+    go_to(page, "Models")
+    asked = page.get_by_label("It was trained to predict")
+    page.get_by_label("Full path").fill(str(file))
+    expect(asked).to_have_count(0)
+    page.get_by_role("button", name="Add model").click()
+    expect(page.locator(".add-model [role=alert]")).to_contain_text("does not say what it predicts")
+    asked.select_option("v_prediction")
+    page.get_by_label("Name (optional)").fill("Second")
+    page.get_by_role("button", name="Add model").click()
+    card = page.locator(".card", has_text="Second")
+    expect(card).to_be_visible()
+    expect(asked).to_have_count(0)
+    added = next(each for each in json.loads((server.data / "models.json").read_text()) if each["name"] == "Second")
+    assert added["prediction"] == "v_prediction"
+    card.get_by_role("button", name="Remove from list").click()
+    expect(card).to_have_count(0)
+    shutil.rmtree(settings.models_dir / "sd21")
+
+
+def test_an_entry_of_the_own_list_that_is_not_complete_is_named(page: Page, server: Server) -> None:
+    file = server.data / "models.json"
+    before = file.read_text() if file.exists() else "[]"
+    go_to(page, "Models")
+    said = page.get_by_text("My lost model in models.json is not complete and was left out; add the model again.")
+    file.write_text(json.dumps([*json.loads(before), {"name": "My lost model"}]))
+    page.get_by_role("button", name="Look again").click()
+    expect(said).to_be_visible()
+    file.write_text(before)
+    page.get_by_role("button", name="Look again").click()
+    expect(said).to_have_count(0)
 
 
 def test_about_names_the_art_the_versions_and_the_keys(page: Page) -> None:
