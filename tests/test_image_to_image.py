@@ -99,6 +99,16 @@ def test_the_source_counts_less_with_more_strength(tmp_path: Path) -> None:
     assert distance(far, source) > 3 * distance(near, source)
 
 
+def test_strength_0_gives_the_picture_back_and_says_so(catalog: Catalog, models: ModelManager) -> None:
+    source = stripes(301, 299)
+    (output,), _ = run(catalog, models, source=source, strength=0)
+    assert output.image.tobytes() == source.tobytes()
+    assert output.notes == ("At strength 0 nothing is drawn: this is the picture as it was.",)
+    assert output.parents == (SOURCE,)
+    with pytest.raises(StudioError, match="at least 256 x 256"):
+        run(catalog, models, source=stripes(40, 300), strength=0)
+
+
 def test_only_the_steps_that_run_are_counted(catalog: Catalog, models: ModelManager) -> None:
     outputs, context = run(catalog, models, steps=10, strength=0.35, count=2, width=256, height=256)
     assert len(outputs) == 2
@@ -115,6 +125,7 @@ def test_only_the_steps_that_run_are_counted(catalog: Catalog, models: ModelMana
     [
         ({"steps": 2, "strength": 0.3}, "only 0 of 2 steps run, and this needs 1; raise the steps to 4", "steps"),
         ({"steps": 8, "strength": 0.5, "sampler": "pndm"}, "only 4 of 8 steps run, and this needs 5", "steps"),
+        ({"strength": 0, "width": 256, "height": 256}, "comes back as it was, in its own size", "width"),
         ({"width": 256}, "both width and height", "height"),
         ({"width": 300, "height": 256}, "use 304 instead of 300", "width"),
         ({"model": "starter-clip"}, "cannot do image-to-image", "model"),

@@ -9,6 +9,7 @@ from PIL.Image import Resampling
 from pydantic import Field
 
 from studio.capability import Capability, Context, Output, Words
+from studio.drawing.blending import check_large_enough, unchanged
 from studio.drawing.plan import Plan
 from studio.drawing.request import DrawingRequest, check_words, check_work, fill, pixels, steps_run
 from studio.drawing.sizes import check_size, size_like
@@ -23,9 +24,10 @@ class ImageToImageRequest(DrawingRequest):
     picture: PictureId = Field(description="Id of a gallery picture or upload to start from.")
     strength: float = Field(
         default=0.6,
-        ge=0.05,
+        ge=0,
         le=1,
-        description="How much is drawn anew: low keeps shapes and colours, high keeps little but the layout.",
+        description="How much is drawn anew: low keeps shapes and colours, high keeps little but the layout; "
+        "at 0 the picture comes back as it was.",
     )
     width: int | None = Field(
         default=None, ge=64, le=4096, description="Width in pixels; empty follows the picture's shape."
@@ -45,7 +47,12 @@ class ImageToImage(Capability):
     makes = "pictures"
 
     def prepare(self, request: ImageToImageRequest, catalog: Catalog) -> ImageToImageRequest:
-        filled = fill(request, catalog, "image-to-image", strength=request.strength)
+        if request.strength == 0 and (request.width or request.height):
+            raise StudioError(
+                "At strength 0 the picture comes back as it was, in its own size; leave width and height empty.",
+                field="width" if request.width else "height",
+            )
+        filled = fill(request, catalog, "image-to-image", strength=request.strength or 1.0)
         family = catalog.get(filled.model)
         if (request.width is None) != (request.height is None):
             missing = "width" if request.width is None else "height"
@@ -66,6 +73,9 @@ class ImageToImage(Capability):
     def run(self, request: ImageToImageRequest, context: Context) -> Iterator[Output]:
         family = context.catalog.require(request.model)
         source = context.unmarked(request.picture)
+        if request.strength == 0:
+            check_large_enough(source)
+            return iter([unchanged(self.name, request, source)])
         width, height = request.width, request.height
         if width is None or height is None:
             width, height = size_like(family, *source.size)

@@ -26,12 +26,7 @@ def draw_into(
     notes: tuple[str, ...] = (),
 ) -> Iterator[Output]:
     """The pictures of a prepared ``request`` with a `picture` and a `strength`, drawn where ``blend`` says."""
-    if min(blend.size) < SMALLEST:
-        raise StudioError(
-            f"This picture has {blend.size[0]} x {blend.size[1]} pixels; "
-            f"choose one of at least {SMALLEST} x {SMALLEST}, or upscale it first.",
-            field="picture",
-        )
+    check_large_enough(blend.picture)
     if request.strength == 0:
         yield unchanged(capability, request, blend.picture)
         return
@@ -52,6 +47,16 @@ def draw_into(
         parents=(request.picture,),
         notes=notes,
     ).run()
+
+
+def check_large_enough(picture: Image.Image) -> None:
+    """Raise `StudioError` for a picture smaller than a finished one may be."""
+    if min(picture.size) < SMALLEST:
+        raise StudioError(
+            f"This picture has {picture.width} x {picture.height} pixels; "
+            f"choose one of at least {SMALLEST} x {SMALLEST}, or upscale it first.",
+            field="picture",
+        )
 
 
 def unchanged(capability: str, request: Any, source: Image.Image) -> Output:
