@@ -75,7 +75,7 @@ class StrengthField(Plain):
         self.usual = gr.Radio(USUAL, value=0.6, label="How much changes", elem_id=f"{tab}-change", elem_classes="few")
         self.number = gr.Number(
             0.6, label=label("strength"), elem_id=f"{tab}-strength", step=0.05,
-            info=f"From 0.05, which changes details, to 1, which keeps little but the layout.{own}",
+            info=f"From 0, which changes nothing, to 1, which keeps little but the layout.{own}",
         )  # fmt: skip
         self.fields: dict[str, Component] = {"strength": self.number}
         self.others: tuple[Component, ...] = (self.usual,)
