@@ -157,7 +157,7 @@ def test_without_a_picture_the_button_asks_for_one(page: Page, server: Server) -
     ("how", "field", "typed", "words"),
     [
         ("pasted", "Strength", "7", "“Strength” must be at most 1.0; you gave 7"),
-        ("typed", "Strength", "-1", "“Strength” must be at least 0; you gave -1"),
+        ("typed", "Strength", "-1", "“Strength” must be at least 0.0; you gave -1"),
         ("pasted", "Strength", "1e", "“Strength” must be a number"),
         ("typed", "Steps", "12.6", "“Steps” must be a whole number"),
         ("pasted", "Steps", "1", "raise the steps to"),
