@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from skimage import data
 
 from studio.settings import ROOT
 
@@ -69,6 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / "photos").mkdir()
     for name, colour in (("photos/red.png", "red"), ("photos/green.png", "green"), ("photo.jpg", "blue")):
         Image.new("RGB", (288, 288), colour).save(folder / name)
+    Image.fromarray(data.astronaut()).save(folder / "portrait.jpg")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
     environment = kept | {"PATH": path, "STUDIO_DATA_DIR": str(folder / "data"), "STUDIO_DEVICE": "cpu", "CI": "true"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from studio.capabilities.ask import Ask
+from studio.capabilities.blur_faces import BlurFaces
 from studio.capabilities.caption import Caption
 from studio.capabilities.checklist import Checklist
 from studio.capabilities.compare import Compare
@@ -35,6 +36,7 @@ _EACH: tuple[Capability, ...] = (
     CutOut(),
     Upscale(),
     Restyle(),
+    BlurFaces(),
     Segment(),
     ZeroShot(),
     Ask(),

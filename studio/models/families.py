@@ -40,6 +40,7 @@ Feature = Literal[
     # What tools do.
     "upscale",  # a picture several times as wide and high
     "matte",  # how much of each pixel belongs to what the picture is of
+    "faces",  # where the faces of a photograph are
     "restyle",  # a picture as a painter would have made it
 ]
 

