@@ -7,7 +7,20 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import canvas, command, drawing, memory, pictures, search, service, waiting, watchers, watermark
+from benchmarks import (
+    canvas,
+    command,
+    drawing,
+    editing,
+    enlarging,
+    memory,
+    pictures,
+    search,
+    service,
+    waiting,
+    watchers,
+    watermark,
+)
 from benchmarks.harness import ROOT, Row, as_json, machine, measure_in_child, table
 
 JSON = ROOT / "benchmarks" / "results.json"
@@ -33,6 +46,8 @@ PARTS = {
 
 OWN_TABLES: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "canvas": (canvas, ("playwright", "gradio"), "rows"),
+    "editing": (editing, ("torch", "diffusers"), "rows"),
+    "enlarging": (enlarging, ("torch", "spandrel", "pillow", "scikit-image"), "ways"),
     "search": (search, ("numpy", "usearch", "sqlalchemy"), "rows"),
     "waiting": (waiting, ("torch", "transformers"), "rows"),
     "watermark": (watermark, ("numpy", "pillow", "opencv-python-headless", "scikit-image"), "pictures"),
