@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from studio.errors import StudioError
 from studio.jobs import MAX_LOSSES, MAX_LOSSES_THERE, MAX_STOPS, Job, JobEvent, Jobs, Resident, WorkerEvent, WorkerState
+from studio.jobs.estimates import line
 from studio.models.catalog import Catalog
 from studio.settings import Settings
 from studio.store.database import Database, JobRow, ResultRow, now
@@ -406,6 +407,15 @@ def test_a_family_that_must_be_loaded_takes_longer_once(jobs: Jobs, database: Da
     jobs.attach(Idle())
     waiting = [submit(jobs, steps=10), *jobs.list(user="local", active=True)]
     assert waiting[0].eta_seconds == pytest.approx(8 + 10 + 10)
+
+
+def test_what_every_run_costs_is_told_from_what_the_work_costs() -> None:
+    runs = [(1.0, 2.5), (2.0, 3.0), (10.0, 7.0)]  # 2 s whatever is done, and half a second for each unit
+    assert line(runs) == pytest.approx((2.0, 0.5))
+    assert line([*runs, (2.0, 90.0)])[1] == pytest.approx(0.5, rel=0.2), "one run that stood still"
+    assert line([(4.0, 2.0), (4.0, 3.0), (4.0, 2.4)]) == pytest.approx((0.0, 0.6)), "one amount of work tells no more"
+    assert line([(1.0, 3.0), (10.0, 1.0)]) == pytest.approx((0.0, 1.55)), "more work took no longer"
+    assert line([]) == (0.0, None)
 
 
 def test_no_estimate_while_a_family_ahead_is_unknown(jobs: Jobs, database: Database) -> None:
