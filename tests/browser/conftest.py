@@ -99,8 +99,8 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """A studio of its own, its data in ``folder``, from its start until it has ended."""
+def serve(folder: Path, root_path: str = "") -> Iterator[Server]:
+    """A studio of its own, its data in ``folder``, its page below ``root_path``, from its start until it has ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -110,10 +110,11 @@ def serve(folder: Path) -> Iterator[Server]:
         "STUDIO_PORT": str(port),
         "STUDIO_HOST": "127.0.0.1",
         "STUDIO_DATA_DIR": str(folder / "data"),
+        "STUDIO_ROOT_PATH": root_path,
     }
     with open(folder / "log", "w") as log:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", folder / "data")
+    server = Server(f"http://127.0.0.1:{port}{root_path}", folder / "data")
     end = time.monotonic() + 3 * PATIENCE
     try:
         while True:
